@@ -1,0 +1,8 @@
+"""PyTorch's `torch.autograd` names."""
+
+from __future__ import annotations
+
+from hograd.core.engine import backward, grad
+from hograd.core.levels import enable_grad, no_grad, set_grad_enabled
+
+__all__ = ["backward", "enable_grad", "grad", "no_grad", "set_grad_enabled"]

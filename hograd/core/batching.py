@@ -1,0 +1,93 @@
+"""vmap's values: a batch axis in front that user code does not see, and what each kind of primitive does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hograd.core.dispatch import apply, bare
+from hograd.core.levels import level_of
+from hograd.core.primitive import Primitive, kernels, ops
+from hograd.core.tensor import Batched, Tensor
+from hograd.errors import LevelError
+
+
+def batch(primitive: Primitive, args: Any, params: dict[str, Any], number: int) -> Any:
+    """Interpret one operation whose highest argument is `Batched` at level `number`."""
+    level = level_of(number)
+    if level is None:
+        raise LevelError(
+            f"{primitive.name} was given a value that belongs to a `vmap` that has returned: it was kept in a variable "
+            "outside the mapped function. Return it from the function instead."
+        )
+    values: list[Any] = []
+    batched: list[bool] = []
+    for arg in args:
+        inside = type(arg) is Batched and arg.level == number
+        values.append(arg.value if inside else bare(arg))
+        batched.append(inside)
+    rule = primitive.batch or _RULES.get(primitive.kind, loop)
+    return Batched(bare(rule(primitive, level.size, values, batched, params)), number)
+
+
+def align(
+    primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
+) -> Any:
+    """Elementwise operations: give every batched value the axes of the longest, behind the batch axis."""
+    rank = max(getattr(v, "ndim", 0) - b for v, b in zip(values, batched, strict=True))
+    aligned = [
+        with_shape(v, (size, *(1,) * (rank + 1 - v.ndim), *v.shape[1:])) if b and v.ndim <= rank else v
+        for v, b in zip(values, batched, strict=True)
+    ]
+    return apply(primitive, aligned, params)
+
+
+def shift(*names: str) -> Callable[..., Any]:
+    """A rule for operations whose parameters `names` are axes (an int or a tuple): all move up by one."""
+
+    def rule(
+        primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
+    ) -> Any:
+        moved = dict(params)
+        for name in names:
+            axes = params[name]
+            moved[name] = axes + 1 if isinstance(axes, int) else tuple(axis + 1 for axis in axes)
+        return apply(primitive, [in_front(v, b, size) for v, b in zip(values, batched, strict=True)], moved)
+
+    return rule
+
+
+def loop(
+    primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
+) -> Any:
+    """Any operation: one call for each element, stacked."""
+    answers = []
+    for i in range(size):
+        element = [_namespace(v).getitem(v, i) if b else v for v, b in zip(values, batched, strict=True)]
+        answers.append(apply(primitive, element, params))
+    if any(isinstance(answer, Tensor) for answer in answers):
+        return ops.stack(answers)
+    return np.stack(answers)
+
+
+def in_front(value: Any, batched: bool, size: int) -> Any:
+    """`value` with a batch axis in front, repeated along it if it had none."""
+    if batched:
+        return value
+    return _namespace(value).broadcast_to(value, (size, *value.shape))
+
+
+def with_shape(value: Any, shape: tuple[int, ...]) -> Any:
+    """`value`, an array or a tensor, in another shape."""
+    return _namespace(value).reshape(value, shape)
+
+
+def _namespace(value: Any) -> Any:
+    return ops if isinstance(value, Tensor) else kernels
+
+
+_RULES: dict[str, Callable[..., Any]] = {"elementwise": align}
+
+Batched.interpret = staticmethod(batch)

@@ -1,0 +1,182 @@
+"""Declaring operations: one function for each kind of primitive, and one for operations composed from others.
+
+Each declaration stands in one file of `hograd.ops` with its kernel, its rule, its documentation and sample inputs, from
+which the tests are generated.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from hograd.core import fast
+from hograd.core.primitive import Primitive, kernels, ops, register
+from hograd.core.tensor import Tensor
+
+R = TypeVar("R")
+
+
+class Unary(Protocol):
+    """An elementwise function of one tensor."""
+
+    def __call__(self, x: Any, /) -> Tensor: ...
+
+
+class Binary(Protocol):
+    """An elementwise function of two tensors, which are broadcast against each other."""
+
+    def __call__(self, a: Any, b: Any, /) -> Tensor: ...
+
+
+class Case(NamedTuple):
+    """One sample call of an operation."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def case(*args: Any, **kwargs: Any) -> Case:
+    """A sample call, as the tests make it."""
+    return Case(args, kwargs)
+
+
+class Operation(NamedTuple):
+    """A public operation with what the tests need to check it."""
+
+    name: str
+    function: Callable[..., Any]
+    samples: Callable[[Any], list[Case]]
+    differentiable: bool
+
+
+operations: dict[str, Operation] = {}
+"""Every operation that has samples, by name."""
+
+
+def _publish(
+    name: str, function: Any, kernel: Any, samples: Any, doc: str, differentiable: bool = True
+) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__module__ = "hograd"
+    register(name, function, kernel)
+    operations[name] = Operation(name, function, samples, differentiable)
+    return function
+
+
+def unary(name: str, kernel: Callable[..., Any], slope: Any, *, samples: Any, doc: str) -> Unary:
+    """An elementwise operation of one tensor; `slope` None: it has no derivative."""
+    primitive = Primitive(name, kernel, ["x"], "elementwise", rules=None if slope is None else [slope])
+    return _publish(name, fast.unary(primitive), kernel, samples, doc, slope is not None)
+
+
+def binary(name: str, kernel: Callable[..., Any], slopes: Any, *, samples: Any, doc: str) -> Binary:
+    """An elementwise operation of two tensors; `slopes` None: it has no derivative."""
+    primitive = Primitive(name, kernel, ["a", "b"], "elementwise", rules=slopes)
+    return _publish(name, fast.binary(primitive), kernel, samples, doc, slopes is not None)
+
+
+def elementwise(name: str, kernel: Callable[..., Any], slopes: Any, arguments: str) -> Primitive:
+    """An elementwise primitive with parameters, or of three tensors; its public function is written by hand."""
+    return Primitive(name, kernel, arguments.split(), "elementwise", rules=slopes)
+
+
+def linear(
+    name: str,
+    kernel: Callable[..., Any],
+    adjoint: Any,
+    *,
+    batch: Any,
+    arguments: str = "x",
+    constants: int = 0,
+) -> Primitive:
+    """A primitive linear in its arguments together, except in `constants` last ones (indices).
+
+    For `*arguments` the adjoint takes the argument's `position` as a parameter.
+    """
+    names = arguments.split()
+    kind = "variadic" if names[0].startswith("*") else "linear"
+    return Primitive(name, kernel, names, kind, rules=[adjoint] + [None] * constants, batch=batch)
+
+
+def multilinear(name: str, kernel: Callable[..., Any], adjoints: Any, *, batch: Any) -> Primitive:
+    """A primitive linear in each of two arguments."""
+    return Primitive(name, kernel, ["a", "b"], "multilinear", rules=adjoints, batch=batch)
+
+
+def general(
+    name: str,
+    kernel: Callable[..., Any],
+    vjps: Any,
+    *,
+    jvp: Any = None,
+    batch: Any = None,
+    arguments: str = "x",
+) -> Primitive:
+    """Any other primitive; `jvp` None takes the tangent from the vjp."""
+    return Primitive(name, kernel, arguments.split(), "general", rules=vjps, jvp=jvp, batch=batch)
+
+
+def operation(
+    kernel: Any, samples: Callable[[Any], list[Case]], *, name: str = "", differentiable: bool = True
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Make the decorated function the public form of a primitive, with this kernel for rules."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        called = name or function.__name__
+        public = _torch_names(function, inspect.signature(function))
+        register(called, public, kernel)
+        operations[called] = Operation(called, public, samples, differentiable)
+        return public
+
+    return decorate
+
+
+def composite(
+    samples: Callable[[Any], list[Case]], *, name: str = ""
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Make a function of (F, *args) an operation composed from others: on tensors, and on arrays for rules."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        called = name or function.__name__
+        signature = inspect.signature(function)
+        own = [parameter for key, parameter in signature.parameters.items() if key != "F"]
+
+        @functools.wraps(function)
+        def public(*args: Any, **kwargs: Any) -> R:
+            return function(ops, *args, **kwargs)
+
+        public = _torch_names(public, signature.replace(parameters=own))
+        register(called, public, functools.partial(function, kernels))
+        operations[called] = Operation(called, public, samples, True)
+        return public
+
+    return decorate
+
+
+_TORCH_NAMES = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "input": "x",
+    "other": "b",
+    "tensors": "x",
+}
+
+
+def _torch_names(function: Callable[..., R], signature: inspect.Signature) -> Callable[..., R]:
+    """`function`, taking PyTorch's names of the arguments that it has beside its own."""
+    names = {theirs: ours for theirs, ours in _TORCH_NAMES.items() if ours in signature.parameters}
+
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> R:
+        for name in kwargs:
+            if name in names:
+                kwargs = {names.get(key, key): value for key, value in kwargs.items()}
+                break
+        return function(*args, **kwargs)
+
+    public.__signature__ = signature  # type: ignore[attr-defined]
+    return public

@@ -1,0 +1,198 @@
+"""What is open on this thread: grad mode, and the levels of the transforms that are running.
+
+Each transform (`func.grad`, `jvp`, `vmap`) opens a level with a number larger than every one before it, so that
+inner transforms lie above outer ones. Level 0 is the eager tape and is always open.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from typing import Any
+
+OFF = sys.maxsize
+
+_numbers = itertools.count(1)
+
+
+class Level:
+    """One running transform.
+
+    `raw` holds, for a tape, as long as every value recorded on it is a plain array: its backward pass
+    may then run on bare kernels. `size` and `randomness` belong to `vmap`.
+    """
+
+    __slots__ = ("kind", "number", "randomness", "raw", "size")
+
+    def __init__(self, kind: str, size: int = 0, randomness: str = "error") -> None:
+        self.number = next(_numbers)
+        self.kind = kind
+        self.size = size
+        self.randomness = randomness
+        self.raw = True
+
+    def __enter__(self) -> Level:
+        state.stack.append((self, state.floor, state.base))
+        if self.kind == "tape":
+            if state.floor == OFF:
+                state.base = self.number
+            state.floor = state.base
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _, state.floor, state.base = state.stack.pop()
+
+
+class State(threading.local):
+    """Grad mode and open levels of one thread.
+
+    A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
+    there records on its own level and above (`base`), but not on the levels that `no_grad` silenced.
+    """
+
+    floor = 0
+    base = 0
+    visited = 0
+
+    def __init__(self) -> None:
+        self.stack: list[tuple[Level, int, int]] = []
+
+
+state = State()
+
+
+def level_of(number: int) -> Level | None:
+    """The open level with this number, or None if it is closed (or the eager tape)."""
+    for level, _, _ in reversed(state.stack):
+        if level.number == number:
+            return level
+    return None
+
+
+def innermost() -> Level | None:
+    """The level opened last, or None outside every transform."""
+    return state.stack[-1][0] if state.stack else None
+
+
+class set_grad_enabled:
+    """Context manager, decorator or plain call that turns recording on or off for this thread.
+
+    Args:
+        mode: whether operations are recorded.
+
+    Inside `func.grad` it concerns the function being differentiated, as in PyTorch: `no_grad` around a transform
+    does not stop the transform, `no_grad` inside its function makes that part a constant.
+
+    >>> import hograd as ho
+    >>> x = ho.tensor(1.0, requires_grad=True)
+    >>> with ho.set_grad_enabled(False):
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.before = state.floor
+        state.floor = state.base if mode else OFF
+
+    def __enter__(self) -> None:
+        state.floor = state.base if self.mode else OFF
+
+    def __exit__(self, *exc: object) -> None:
+        state.floor = self.before
+
+    def __call__(self, function: Any) -> Any:
+        state.floor = self.before
+        return _decorate(function, lambda: set_grad_enabled(self.mode))
+
+
+class _GradMode:
+    """A reusable, reentrant context manager and decorator for one setting of grad mode."""
+
+    enabled: bool
+
+    def __init__(self, function: Any = None) -> None:
+        self.before: list[int] = []
+
+    def __new__(cls, function: Any = None) -> Any:
+        if function is not None:
+            return _decorate(function, cls)
+        return super().__new__(cls)
+
+    def __enter__(self) -> None:
+        self.before.append(state.floor)
+        state.floor = state.base if self.enabled else OFF
+
+    def __exit__(self, *exc: object) -> None:
+        state.floor = self.before.pop()
+
+    def __call__(self, function: Any) -> Any:
+        return _decorate(function, type(self))
+
+
+class no_grad(_GradMode):
+    """Context manager or decorator under which nothing is recorded.
+
+    >>> import hograd as ho
+    >>> x = ho.tensor([1.0], requires_grad=True)
+    >>> with ho.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    enabled = False
+
+
+class enable_grad(_GradMode):
+    """Context manager or decorator under which operations are recorded again, inside `no_grad`.
+
+    >>> import hograd as ho
+    >>> x = ho.tensor([1.0], requires_grad=True)
+    >>> with ho.no_grad(), ho.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
+
+    enabled = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded on this thread.
+
+    >>> import hograd as ho
+    >>> ho.is_grad_enabled()
+    True
+    """
+    return state.floor != OFF
+
+
+def _decorate(function: Any, context: Any) -> Any:
+    import functools
+    import inspect
+
+    if inspect.isgeneratorfunction(function):
+        # Each resumption runs under the mode, and what the caller does in between does not.
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            running = function(*args, **kwargs)
+            sent: Any = None
+            try:
+                while True:
+                    with context():
+                        item = running.send(sent)
+                    sent = yield item
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                running.close()
+
+        return generator
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with context():
+            return function(*args, **kwargs)
+
+    return wrapper

@@ -1,0 +1,394 @@
+"""Operators and methods of tensors, each the operation of that name with the tensor as first argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hograd.core.primitive import ops
+
+if TYPE_CHECKING:
+    from hograd.core.tensor import Tensor
+
+
+def is_integer(value: object) -> bool:
+    """Whether `value` is one length or axis, and not a sequence of them."""
+    return hasattr(value, "__index__") and not getattr(value, "shape", ())
+
+
+class Operations:
+    """Operators and methods; the mathematics is in `hograd.ops`, where each operation is documented."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(other, self)
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(other, self)
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return ops.eq(self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return ops.ne(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ops.lt(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return ops.le(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ops.gt(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ops.ge(self, other)
+
+    __hash__ = object.__hash__
+
+    def __neg__(self) -> Tensor:
+        return ops.neg(self)
+
+    def __pos__(self) -> Tensor:
+        return ops.clone(self)
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
+    def __invert__(self) -> Tensor:
+        return ops.bitwise_not(self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)
+
+    @property
+    def at(self) -> Any:
+        """Pure indexed updates: `x.at[index].set(value)` and `x.at[index].add(value)` return new tensors."""
+        return ops.at(self)
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes reversed."""
+        return ops.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The tensor with its last two axes swapped."""
+        return ops.swapaxes(self, -2, -1)
+
+    def exp(self) -> Tensor:
+        return ops.exp(self)
+
+    def log(self) -> Tensor:
+        return ops.log(self)
+
+    def log1p(self) -> Tensor:
+        return ops.log1p(self)
+
+    def expm1(self) -> Tensor:
+        return ops.expm1(self)
+
+    def sqrt(self) -> Tensor:
+        return ops.sqrt(self)
+
+    def abs(self) -> Tensor:
+        return ops.abs(self)
+
+    def sign(self) -> Tensor:
+        return ops.sign(self)
+
+    def sin(self) -> Tensor:
+        return ops.sin(self)
+
+    def cos(self) -> Tensor:
+        return ops.cos(self)
+
+    def tanh(self) -> Tensor:
+        return ops.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        return ops.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        return ops.relu(self)
+
+    def softplus(self) -> Tensor:
+        return ops.softplus(self)
+
+    def neg(self) -> Tensor:
+        return ops.neg(self)
+
+    def clone(self) -> Tensor:
+        return ops.clone(self)
+
+    def square(self) -> Tensor:
+        return ops.square(self)
+
+    def reciprocal(self) -> Tensor:
+        return ops.reciprocal(self)
+
+    def isfinite(self) -> Tensor:
+        return ops.isfinite(self)
+
+    def isnan(self) -> Tensor:
+        return ops.isnan(self)
+
+    def logical_not(self) -> Tensor:
+        return ops.logical_not(self)
+
+    def add(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def sub(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def mul(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def div(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def pow(self, other: Any) -> Tensor:
+        return ops.pow(self, other)
+
+    def maximum(self, other: Any) -> Tensor:
+        return ops.maximum(self, other)
+
+    def minimum(self, other: Any) -> Tensor:
+        return ops.minimum(self, other)
+
+    def matmul(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def dot(self, other: Any) -> Tensor:
+        return ops.dot(self, other)
+
+    def outer(self, other: Any) -> Tensor:
+        return ops.outer(self, other)
+
+    def eq(self, other: Any) -> Tensor:
+        return ops.eq(self, other)
+
+    def ne(self, other: Any) -> Tensor:
+        return ops.ne(self, other)
+
+    def lt(self, other: Any) -> Tensor:
+        return ops.lt(self, other)
+
+    def le(self, other: Any) -> Tensor:
+        return ops.le(self, other)
+
+    def gt(self, other: Any) -> Tensor:
+        return ops.gt(self, other)
+
+    def ge(self, other: Any) -> Tensor:
+        return ops.ge(self, other)
+
+    def floor_divide(self, other: Any) -> Tensor:
+        return ops.floor_divide(self, other)
+
+    def remainder(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)
+
+    def logical_and(self, other: Any) -> Tensor:
+        return ops.logical_and(self, other)
+
+    def logical_or(self, other: Any) -> Tensor:
+        return ops.logical_or(self, other)
+
+    def logical_xor(self, other: Any) -> Tensor:
+        return ops.logical_xor(self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return ops.clip(self, min, max)
+
+    clamp = clip
+
+    def where(self, condition: Any, other: Any) -> Tensor:
+        return ops.where(condition, self, other)
+
+    def sum(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.sum(self, axis, keepdims, **names)
+
+    def mean(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.mean(self, axis, keepdims, **names)
+
+    def prod(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.prod(self, axis, keepdims, **names)
+
+    def amax(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.amax(self, axis, keepdims, **names)
+
+    def amin(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.amin(self, axis, keepdims, **names)
+
+    def all(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.all(self, axis, keepdims, **names)
+
+    def any(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.any(self, axis, keepdims, **names)
+
+    def max(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Any:
+        return ops.max(self, axis, keepdims, **names)
+
+    def min(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Any:
+        return ops.min(self, axis, keepdims, **names)
+
+    def argmax(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.argmax(self, axis, keepdims, **names)
+
+    def argmin(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.argmin(self, axis, keepdims, **names)
+
+    def var(self, axis: Any = None, *, correction: Any = 1, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.var(self, axis, correction=correction, keepdims=keepdims, **names)
+
+    def std(self, axis: Any = None, *, correction: Any = 1, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.std(self, axis, correction=correction, keepdims=keepdims, **names)
+
+    def logsumexp(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.logsumexp(self, axis, keepdims, **names)
+
+    def norm(self, p: Any = 2, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
+        return ops.norm(self, p, axis, keepdims, **names)
+
+    def softmax(self, axis: Any = -1, **names: Any) -> Tensor:
+        return ops.softmax(self, axis, **names)
+
+    def log_softmax(self, axis: Any = -1, **names: Any) -> Tensor:
+        return ops.log_softmax(self, axis, **names)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
+
+    view = reshape
+
+    def flatten(self, start_axis: Any = 0, end_axis: Any = -1) -> Tensor:
+        return ops.flatten(self, start_axis, end_axis)
+
+    def ravel(self) -> Tensor:
+        return ops.reshape(self, (-1,))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        return ops.transpose(self, *axes)
+
+    def permute(self, *axes: Any) -> Tensor:
+        return ops.permute(self, axes[0] if len(axes) == 1 and not is_integer(axes[0]) else axes)
+
+    def t(self) -> Tensor:
+        return ops.t(self)
+
+    def swapaxes(self, axis0: Any, axis1: Any) -> Tensor:
+        return ops.swapaxes(self, axis0, axis1)
+
+    def moveaxis(self, source: Any, destination: Any) -> Tensor:
+        return ops.moveaxis(self, source, destination)
+
+    def broadcast_to(self, *shape: Any) -> Tensor:
+        return ops.broadcast_to(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
+
+    def expand(self, *shape: Any) -> Tensor:
+        return ops.expand(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
+
+    def squeeze(self, axis: Any = None, **names: Any) -> Tensor:
+        return ops.squeeze(self, axis, **names)
+
+    def expand_dims(self, axis: Any, **names: Any) -> Tensor:
+        return ops.expand_dims(self, axis, **names)
+
+    unsqueeze = expand_dims
+
+    def split(self, sizes: Any, axis: Any = 0, **names: Any) -> tuple[Tensor, ...]:
+        return ops.split(self, sizes, axis, **names)
+
+    def flip(self, *axes: Any) -> Tensor:
+        return ops.flip(self, axes[0] if len(axes) == 1 else axes)
+
+    def take_along_axis(self, indices: Any, axis: Any) -> Tensor:
+        return ops.take_along_axis(self, indices, axis)
+
+    def astype(self, dtype: Any) -> Tensor:
+        return ops.astype(self, dtype)
+
+    to = astype
+    type = astype
+
+    def type_as(self, other: Tensor) -> Tensor:
+        return ops.astype(self, other.dtype)
+
+    def double(self) -> Tensor:
+        return ops.astype(self, np.float64)
+
+    def float(self) -> Tensor:
+        return ops.astype(self, np.float32)
+
+    def long(self) -> Tensor:
+        return ops.astype(self, np.int64)
+
+    def int(self) -> Tensor:
+        return ops.astype(self, np.int32)
+
+    def bool(self) -> Tensor:
+        return ops.astype(self, np.bool_)

@@ -1,0 +1,75 @@
+"""The tape: one record for each operation that has to be differentiated later.
+
+A node refers to the nodes before it, never to a tensor and never to its own answer as a tensor, so graphs hold no
+cycles and are freed by reference counting alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+_sequence = itertools.count()
+
+
+class Freed(tuple[Any, ...]):
+    """Stands where saved values were, after a backward pass that did not retain them."""
+
+    __slots__ = ()
+
+
+FREED = Freed()
+
+
+class Node:
+    """One recorded operation, or a leaf (`primitive` is None).
+
+    Attributes:
+        parents: for each argument the node that made it, or None for a constant.
+        saved: (answer, *arguments) with None where no rule reads the value; None if no rule reads any.
+        params: the parameters by keyword.
+        shape, dtype: of the answer.
+        sequence: grows with every node, so parents always have smaller numbers.
+        owner: weak reference to the tensor whose `.grad` is filled here, for leaves and `retain_grad`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "owner",
+        "params",
+        "parents",
+        "primitive",
+        "saved",
+        "sequence",
+        "shape",
+    )
+
+    def __init__(self, primitive: Any, parents: Any, saved: Any, params: Any, shape: Any, dtype: Any) -> None:
+        self.primitive = primitive
+        self.parents = parents
+        self.saved = saved
+        self.params = params
+        self.shape = shape
+        self.dtype = dtype
+        self.sequence = next(_sequence)
+        self.owner = None
+
+    def name(self) -> str:
+        """The operation's name in PyTorch's style, such as `MulBackward0`."""
+        if self.primitive is None:
+            return "AccumulateGrad"
+        return "".join(part.capitalize() for part in self.primitive.name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes of the arguments, each with 0, as PyTorch's attribute of that name."""
+        return tuple((parent, 0) for parent in self.parents)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+def leaf(value: Any) -> Node:
+    """The node of a tensor that nothing computed."""
+    return Node(None, (), None, None, value.shape, value.dtype)

@@ -1,0 +1,51 @@
+"""Axes as users give them, made into the form that primitives take: tuples of numbers from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hograd.backend import as_array
+from hograd.core.dispatch import as_operand, wrap
+from hograd.core.tensor import Tensor
+from hograd.errors import ShapeError
+
+
+def tensor_of(x: Any, name: str) -> Tensor:
+    """What a user gave for a tensor, as one."""
+    return x if isinstance(x, Tensor) else wrap(as_array(as_operand(x, name, 0)))
+
+
+def axis_of(axis: Any, rank: int, name: str) -> int:
+    """One axis, counted from 0."""
+    axis = axis.__index__()
+    if not -max(rank, 1) <= axis < max(rank, 1):
+        raise ShapeError(
+            f"Dimension out of range: {name} got axis {axis}, but the tensor has {rank} axes, expected "
+            f"{-max(rank, 1)} to {max(rank, 1) - 1}."
+        )
+    return axis % max(rank, 1)
+
+
+def axes_of(axis: Any, rank: int, name: str) -> tuple[int, ...]:
+    """The axes of a reduction, counted from 0 and in order; None, or none at all, is every axis."""
+    if axis is None or (isinstance(axis, Sequence) and not axis):
+        return tuple(range(rank))
+    given = axis if isinstance(axis, Sequence) else (axis,)
+    axes = sorted(axis_of(a, rank, name) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{name} got axis {axis}, in which an axis appears multiple times.")
+    return tuple(axes) if rank else ()
+
+
+def shape_of(shape: Any, name: str) -> tuple[int, ...]:
+    """A shape as a tuple of lengths; an int is one axis."""
+    try:
+        return tuple(n.__index__() for n in shape) if isinstance(shape, Sequence) else (shape.__index__(),)
+    except AttributeError:
+        raise ShapeError(f"{name} got shape {shape!r}, expected whole numbers.") from None
+
+
+def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """The shape that a reduction over `axes` leaves."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape) if keepdims or i not in axes)

@@ -1,0 +1,233 @@
+"""Creating tensors: from data, filled, and in steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import as_array, default_dtype, scalarize
+from hograd.core.primitive import kernels, ops
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError
+from hograd.ops.axes import shape_of
+
+
+def _made(array: Any, requires_grad: bool) -> Tensor:
+    tensor = Tensor(scalarize(array) if isinstance(array, np.ndarray) else array)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _lengths(shape: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    lengths = shape_of(shape[0] if len(shape) == 1 else shape, name)
+    if min(lengths, default=0) < 0:
+        raise ArgumentError(f"{name} got shape {lengths}, expected lengths of at least 0.")
+    return lengths
+
+
+def _dtype(dtype: Any) -> Any:
+    return default_dtype() if dtype is None else np.dtype(dtype)
+
+
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new leaf with a copy of `data`.
+
+    Args:
+        data: number, nested lists of numbers or of tensors, array or tensor.
+        dtype: default that of `data`; Python floats become the default dtype, ints int64.
+        requires_grad: whether to record operations on it.
+
+    Raises:
+        DtypeError: `data` is not numeric or is ragged, or `requires_grad` with integers.
+
+    >>> import hograd as ho
+    >>> ho.tensor([1.0, 4.0])
+    tensor([1., 4.])
+    """
+    if isinstance(data, Tensor):
+        data = data.detach()
+        copy = data if dtype is None else ops.astype(data, dtype)
+        copy = type(copy).clone(copy) if copy is data else copy
+        return copy.requires_grad_() if requires_grad else copy
+    if isinstance(data, (list, tuple)) and any(isinstance(part, (Tensor, list, tuple)) for part in data):
+        data = _plain(data)
+    if dtype is None and not isinstance(data, (np.ndarray, np.generic)):
+        array = as_array(data)
+        if array.dtype == np.float64 or array.size == 0:
+            array = array.astype(default_dtype())
+    else:
+        array = as_array(data, dtype, copy=True)
+    return _made(array, requires_grad)
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.detach().tolist()
+    return [_plain(part) for part in data] if isinstance(data, (list, tuple)) else data
+
+
+def as_tensor(data: Any, *, dtype: Any = None) -> Tensor:
+    """`data` as a tensor: a tensor of that dtype as it is, anything else copied.
+
+    >>> import hograd as ho
+    >>> x = ho.tensor(1.0)
+    >>> ho.as_tensor(x) is x
+    True
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None else ops.astype(data, dtype)
+    return tensor(data, dtype=dtype)
+
+
+def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros.
+
+    Args:
+        *shape: lengths, or one tuple of them.
+        dtype: default the default floating dtype.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.zeros(2)
+    tensor([0., 0.])
+    """
+    return _made(np.zeros(_lengths(shape, "zeros"), _dtype(dtype)), requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones.
+
+    Args:
+        *shape: lengths, or one tuple of them.
+        dtype: default the default floating dtype.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.ones((1, 2))
+    tensor([[1., 1.]])
+    """
+    return _made(np.ones(_lengths(shape, "ones"), _dtype(dtype)), requires_grad)
+
+
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with `fill_value` everywhere, of its dtype.
+
+    Args:
+        shape: tuple of lengths, or one length.
+        fill_value: number, or tensor of shape ().
+        dtype: default that of `fill_value`.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.full((2,), 0.5)
+    tensor([0.5000, 0.5000])
+    """
+    value = tensor(fill_value, dtype=dtype)
+    if isinstance(value.value, Tensor):
+        return ops.broadcast_to(value, _lengths((shape,), "full"))
+    return _made(np.full(_lengths((shape,), "full"), value.value), requires_grad)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers from `start` (0 if only one is given) up to but without `end`, in steps of `step`.
+
+    Args:
+        start, end, step: numbers; all ints give int64.
+        dtype: dtype of the answer.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.arange(1, 4)
+    tensor([1, 2, 3])
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise ArgumentError("arange got step 0, expected a number other than 0.")
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+    count = max(math.ceil((end - start) / step), 0)
+    return _made(
+        (start + step * np.arange(count)).astype(dtype or (np.int64 if whole else default_dtype())),
+        requires_grad,
+    )
+
+
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` evenly spaced numbers from `start` to `end`, both included.
+
+    Args:
+        start, end: numbers.
+        steps: how many, at least 0.
+        dtype: default the default floating dtype.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.linspace(0, 1, 3)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if steps < 0:
+        raise ArgumentError(f"linspace got steps={steps}, expected at least 0.")
+    return _made(np.linspace(start, end, steps, dtype=_dtype(dtype)), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """The n x n (or n x m) matrix with ones on its diagonal.
+
+    Args:
+        n, m: numbers of rows and columns.
+        dtype: default the default floating dtype.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return _made(np.eye(n, m, dtype=_dtype(dtype)), requires_grad)
+
+
+def _like(x: Any, value: float, dtype: Any, requires_grad: bool) -> Tensor:
+    shape, kind = np.shape(x) if not isinstance(x, Tensor) else x.shape, dtype
+    if kind is None:
+        kind = x.dtype if hasattr(x, "dtype") else default_dtype()
+    return _made(np.full(shape, value, kind), requires_grad)
+
+
+def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.zeros_like(ho.tensor([1.0, 2.0]))
+    tensor([0., 0.])
+    """
+    return _like(x, 0, dtype, requires_grad)
+
+
+def ones_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.ones_like(ho.tensor([1.0, 2.0]))
+    tensor([1., 1.])
+    """
+    return _like(x, 1, dtype, requires_grad)
+
+
+def full_like(x: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """`fill_value` everywhere, in the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.full_like(ho.tensor([1.0, 2.0]), 7)
+    tensor([7., 7.])
+    """
+    return _like(x, fill_value, dtype, requires_grad)
+
+
+ops.tensor, ops.zeros, ops.zeros_like, ops.ones_like = tensor, zeros, zeros_like, ones_like
+kernels.zeros_like = lambda x: np.zeros_like(x)[()]
+kernels.ones_like = lambda x: np.ones_like(x)[()]

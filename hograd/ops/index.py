@@ -1,0 +1,403 @@
+"""Reading and replacing parts of tensors by indices."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hograd.backend import as_array, scalarize
+from hograd.core.batching import in_front, loop, with_shape
+from hograd.core.declare import case, general, linear, operation
+from hograd.core.dispatch import apply, wrap
+from hograd.core.primitive import kernels, ops
+from hograd.core.tensor import Tensor, concrete
+from hograd.errors import IndexingError, ShapeError
+from hograd.ops.axes import axis_of, tensor_of
+
+
+class _Slot:
+    """Stands in an index where an array of integers comes in as an argument of its own."""
+
+    def __repr__(self) -> str:
+        return "array"
+
+
+SLOT = _Slot()
+
+
+class Index(NamedTuple):
+    """An index split into a static `template` without Ellipsis, and the integer arrays for its slots."""
+
+    template: tuple[Any, ...]
+    arrays: tuple[Any, ...]
+
+
+def parse(index: Any, shape: tuple[int, ...]) -> Index:
+    """The index in its normal form; a bool mask becomes the integers where it holds."""
+    entries = list(index) if isinstance(index, tuple) else [index]
+    template: list[Any] = []
+    arrays: list[Any] = []
+    for entry in entries:
+        if entry is None or entry is Ellipsis or isinstance(entry, slice):
+            template.append(_plain_slice(entry))
+        elif isinstance(entry, (bool, np.bool_)):
+            raise IndexingError(
+                f"a bool, {entry}, is no index of a tensor of shape {shape}: use where() or a mask of bools."
+            )
+        elif hasattr(entry, "__index__") and not isinstance(entry, (Tensor, np.ndarray)):
+            template.append(int(entry))
+        else:
+            array = (
+                entry
+                if isinstance(entry, Tensor)
+                else Tensor(as_array(entry, np.int64 if isinstance(entry, list) and not entry else None))
+            )
+            if array.dtype.kind == "b":
+                for positions in np.nonzero(concrete(array, "indexing with a mask")):
+                    template.append(SLOT)
+                    arrays.append(positions)
+                continue
+            if array.dtype.kind not in "iu":
+                raise IndexingError(
+                    f"tensors used as indices must be integer or bool tensors, found dtype {array.dtype}."
+                )
+            template.append(SLOT)
+            arrays.append(array.detach())
+    used = sum(entry is not None and entry is not Ellipsis for entry in template)
+    if used > len(shape):
+        raise IndexingError(f"too many indices for tensor of dimension {len(shape)}: found {used}.")
+    if template.count(Ellipsis) > 1:
+        raise IndexingError("an index can only have a single ellipsis ('...').")
+    if Ellipsis in template:
+        place = template.index(Ellipsis)
+        template[place : place + 1] = [slice(None)] * (len(shape) - used)
+    axes = iter(range(len(shape)))
+    for entry in template:
+        axis = None if entry is None else next(axes)
+        if isinstance(entry, int) and axis is not None and not -shape[axis] <= entry < shape[axis]:
+            raise IndexingError(
+                f"index {entry} is out of bounds for dimension {axis} with size {shape[axis]}."
+            )
+    return Index(tuple(template), tuple(arrays))
+
+
+def _plain_slice(entry: Any) -> Any:
+    if not isinstance(entry, slice):
+        return entry
+    return slice(*(None if v is None else v.__index__() for v in (entry.start, entry.stop, entry.step)))
+
+
+def _fill(template: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    it = iter(arrays)
+    return tuple(next(it) if entry is SLOT else entry for entry in template)
+
+
+# Basic indices: ints, slices and None.
+
+
+def _getitem_kernel(x: Any, index: Any) -> Any:
+    return scalarize(x[index])
+
+
+def _put_kernel(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, x.dtype)
+    out[index] = x
+    return out
+
+
+_getitem = linear(
+    "getitem",
+    _getitem_kernel,
+    lambda F, g, x_shape, index: F.put(g, index, x_shape),
+    batch=lambda primitive, size, values, batched, params: apply(
+        primitive, values, {"index": (slice(None), *params["index"])}
+    ),
+)
+
+_put = linear(
+    "put",
+    _put_kernel,
+    lambda F, g, index: F.getitem(g, index),
+    batch=lambda primitive, size, values, batched, params: apply(
+        primitive, values, {"index": (slice(None), *params["index"]), "shape": (size, *params["shape"])}
+    ),
+)
+
+
+@operation(
+    _put_kernel, lambda s: [case(s.normal(2, 3), (slice(1, 3),), (4, 3)), case(s.normal(), (1,), (3,))]
+)
+def put(x: Any, index: Any, shape: Any) -> Tensor:
+    """Zeros of `shape` with `x` at the basic `index`, the adjoint of reading that index.
+
+    >>> import hograd as ho
+    >>> ho.put(ho.tensor([1.0, 2.0]), (slice(1, 3),), (4,))
+    tensor([0., 1., 2., 0.])
+    """
+    return wrap(apply(_put, (tensor_of(x, "put"),), {"index": index, "shape": tuple(shape)}))
+
+
+# Indices with integer arrays, which are arguments so that vmap can map them.
+
+
+def _gather_kernel(x: Any, *arrays: Any, template: Any) -> Any:
+    return scalarize(x[_fill(template, arrays)])
+
+
+def _scatter_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
+    out = np.zeros(shape, x.dtype)
+    np.add.at(out, _fill(template, arrays), x)
+    return out
+
+
+def _batch_index(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
+    """With a batch axis in front of x, and perhaps of the arrays.
+
+    NumPy puts the axes of integer arrays that stand side by side in their place, and in front otherwise. So mapped
+    arrays take one more array in front, with the positions along the batch axis, where that keeps their place.
+    """
+    x, *arrays = values
+    template = params["template"]
+    places = [i for i, entry in enumerate(template) if entry is SLOT or isinstance(entry, int)]
+    together = places == list(range(places[0], places[0] + len(places)))
+    if together and not any(batched[1:]):
+        template = (slice(None), *template)
+    elif together and places[0] > 0:
+        return loop(primitive, size, values, batched, params)
+    else:
+        rank = max(a.ndim - b for a, b in zip(arrays, batched[1:], strict=True))
+        arrays = [
+            with_shape(a, (size, *(1,) * (rank - a.ndim + 1), *a.shape[1:])) if b else a
+            for a, b in zip(arrays, batched[1:], strict=True)
+        ]
+        arrays = [np.arange(size).reshape(size, *(1,) * rank), *arrays]
+        template = (SLOT, *template)
+    grown = {"template": template}
+    if "shape" in params:
+        grown["shape"] = (size, *params["shape"])
+    return apply(primitive, [in_front(x, batched[0], size), *arrays], grown)
+
+
+_gather = linear(
+    "gather_index",
+    _gather_kernel,
+    lambda F, g, arrays, x_shape, template: F.scatter_index(g, *arrays, template=template, shape=x_shape),
+    batch=_batch_index,
+    arguments="x *arrays",
+    constants=1,
+)
+
+_scatter = linear(
+    "scatter_index",
+    _scatter_kernel,
+    lambda F, g, arrays, template: F.gather_index(g, *arrays, template=template),
+    batch=_batch_index,
+    arguments="x *arrays",
+    constants=1,
+)
+
+
+def _gather_public(x: Any, *arrays: Any, template: Any) -> Tensor:
+    try:
+        return wrap(apply(_gather, (x, *arrays), {"template": template}))
+    except IndexError as error:
+        raise IndexingError(f"{error} (x has shape {tuple(x.shape)}).") from None
+
+
+def _scatter_public(x: Any, *arrays: Any, template: Any, shape: Any) -> Tensor:
+    try:
+        return wrap(apply(_scatter, (x, *arrays), {"template": template, "shape": shape}))
+    except IndexError as error:
+        raise IndexingError(f"{error} (the tensor has shape {shape}).") from None
+
+
+ops.gather_index, kernels.gather_index = _gather_public, _gather_kernel
+ops.scatter_index, kernels.scatter_index = _scatter_public, _scatter_kernel
+
+
+@operation(
+    _getitem_kernel,
+    lambda s: [
+        case(s.normal(4, 3), 1),
+        case(s.normal(4, 3), (slice(None, None, -2), None, 0)),
+        case(s.normal(4, 3), (Ellipsis, 1)),
+        case(s.normal(4, 3), [0, 2, 0]),
+        case(s.normal(4, 3), (slice(None), np.array([[0, 1], [2, 2]]))),
+        case(s.normal(4, 3, 2), (np.array([1, 3]), slice(None), np.array([0, 1]))),
+        case(s.normal(4, 3), np.array([True, False, True, True])),
+        case(s.normal(2, 3), np.array([[True, False, True], [False, False, True]])),
+    ],
+)
+def getitem(x: Any, index: Any) -> Tensor:
+    """x[index], with NumPy's meaning of ints, slices, None, Ellipsis, integer arrays and bool masks.
+
+    Args:
+        x: tensor.
+        index: as in NumPy; an element read twice collects both cotangents.
+
+    Raises:
+        IndexingError: the index does not fit the shape.
+
+    >>> import hograd as ho
+    >>> x = ho.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> x[1]
+    tensor([3., 4.])
+    >>> x[:, [1, 1, 0]]
+    tensor([[2., 2., 1.],
+            [4., 4., 3.]])
+    """
+    x = tensor_of(x, "getitem")
+    template, arrays = parse(index, x.shape)
+    if not arrays:
+        return wrap(apply(_getitem, (x,), {"index": template}))
+    return _gather_public(x, *arrays, template=template)
+
+
+def _along(s: Any) -> list[Any]:
+    return [
+        case(s.normal(3, 4), np.array([[0], [3], [3]]), 1),
+        case(s.normal(3, 4), np.array([[0, 1, 2, 2], [1, 1, 0, 2]]), axis=0),
+        case(s.normal(3), np.array([2, 2, 0, 1]), dim=0),
+    ]
+
+
+@operation(lambda x, indices, axis: np.take_along_axis(x, indices, axis), _along)
+def take_along_axis(x: Any, indices: Any, axis: int) -> Tensor:
+    """Elements of `x` along one axis, at positions given for each place of the other axes.
+
+    Args:
+        x: tensor.
+        indices: integer tensor with as many axes as `x`; the other axes are broadcast.
+        axis: int (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.take_along_axis(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.tensor([[1], [0]]), axis=1)
+    tensor([[2.],
+            [3.]])
+    """
+    x, indices = tensor_of(x, "take_along_axis"), tensor_of(indices, "take_along_axis")
+    axis = axis_of(axis, x.ndim, "take_along_axis")
+    if indices.ndim != x.ndim:
+        raise ShapeError(
+            f"take_along_axis: indices have {indices.ndim} axes, expected as many as x, {x.ndim}."
+        )
+    if any(
+        n not in (1, m) and m != 1
+        for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
+        if i != axis
+    ):
+        raise ShapeError(
+            f"take_along_axis: indices of shape {tuple(indices.shape)} do not fit x, {tuple(x.shape)}."
+        )
+    entries = [
+        indices
+        if i == axis
+        else np.arange(n).reshape((-1,) + (1,) * (x.ndim - 1 - i))
+        if n != 1
+        else np.zeros((1,) * x.ndim, int)
+        for i, n in enumerate(x.shape)
+    ]
+    return getitem(x, tuple(entries))
+
+
+class At:
+    """`x.at[index]`: pure indexed updates."""
+
+    def __init__(self, x: Tensor, index: Any = None) -> None:
+        self._x = x
+        self._index = index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self._x, index)
+
+    def set(self, value: Any) -> Tensor:
+        """A tensor with `value` at the index; where an integer index repeats, one value counts,
+        NumPy's choice of the last."""
+        return ops.at_set(self._x, self._index, value)
+
+    def add(self, value: Any) -> Tensor:
+        """A tensor with `value` added at the index, once for each time that an element is named."""
+        return ops.at_add(self._x, self._index, value)
+
+
+ops.at = At
+
+_source = general(
+    "index_source",
+    lambda *arrays, template, shape, count: _last_source(arrays, template, shape, count),
+    None,
+    arguments="*arrays",
+    batch=loop,
+)
+
+
+def _last_source(arrays: Any, template: Any, shape: Any, count: int) -> Any:
+    """For each element of `shape` the position of the value that is written there, or -1."""
+    out = np.full(shape, -1)
+    index = _fill(template, arrays)
+    out[index] = np.arange(count).reshape(out[index].shape)
+    return out
+
+
+def _updates(s: Any) -> list[Any]:
+    return [
+        case(s.normal(4, 3), 1, s.normal(3)),
+        case(s.normal(4, 3), (slice(1, 3), 0), s.normal()),
+        case(s.normal(4, 3), [0, 2, 0], s.normal(3, 3)),
+        case(s.normal(4, 3), (slice(None), np.array([0, 0])), s.normal(4, 2)),
+        case(s.normal(3), np.array([True, False, True]), 2.0),
+    ]
+
+
+def _value_at(x: Any, index: Any, value: Any, name: str) -> tuple[Tensor, Index, Tensor, tuple[int, ...]]:
+    x = tensor_of(x, name)
+    parsed = parse(index, x.shape)
+    places = tuple(np.zeros(array.shape, int) for array in parsed.arrays)
+    shape = np.broadcast_to(np.False_, x.shape)[_fill(parsed.template, places)].shape
+    value = ops.astype(tensor_of(value, name), x.dtype)
+    extra = value.ndim - len(shape)
+    if extra > 0 and all(n == 1 for n in value.shape[:extra]):
+        value = ops.reshape(value, value.shape[extra:])
+    if value.ndim > len(shape) or any(
+        n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ShapeError(
+            f"shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to indexing result of shape {shape}."
+        )
+    return x, parsed, ops.broadcast_to(value, shape), shape
+
+
+@operation(None, _updates)
+def at_add(x: Any, index: Any, value: Any) -> Tensor:
+    """`x` with `value` added at `index` (`x.at[index].add(value)`).
+
+    >>> import hograd as ho
+    >>> ho.at_add(ho.zeros(3), [0, 0, 2], 1.0)
+    tensor([2., 0., 1.])
+    """
+    x, (template, arrays), value, _ = _value_at(x, index, value, "at_add")
+    if not arrays:
+        return ops.add(x, put(value, template, x.shape))
+    return ops.add(x, _scatter_public(value, *arrays, template=template, shape=x.shape))
+
+
+@operation(None, _updates)
+def at_set(x: Any, index: Any, value: Any) -> Tensor:
+    """`x` with `value` at `index` (`x.at[index].set(value)`); where an integer index repeats, one value counts.
+
+    >>> import hograd as ho
+    >>> ho.at_set(ho.zeros(3), slice(1, 3), ho.tensor([5.0, 6.0]))
+    tensor([0., 5., 6.])
+    """
+    x, (template, arrays), value, shape = _value_at(x, index, value, "at_set")
+    if not arrays:
+        mask = np.zeros(x.shape, bool)
+        mask[template] = True
+        return ops.where(scalarize(mask), put(value, template, x.shape), x)
+    count = int(np.prod(shape))
+    if count == 0:
+        return x
+    source = wrap(apply(_source, arrays, {"template": template, "shape": tuple(x.shape), "count": count}))
+    written = ops.getitem(ops.reshape(value, (-1,)), ops.where(ops.ge(source, 0), source, 0))
+    return ops.where(ops.ge(source, 0), written, x)

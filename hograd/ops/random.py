@@ -1,0 +1,198 @@
+"""Random draws from one generator a thread, seeded by `manual_seed`.
+
+Inside `vmap` its argument `randomness` decides whether elements share a draw.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import default_dtype, scalarize
+from hograd.core.levels import state
+from hograd.core.tensor import Batched, Tensor
+from hograd.errors import ArgumentError, LevelError
+from hograd.ops.axes import shape_of, tensor_of
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng()
+
+
+_local = _Local()
+
+
+def manual_seed(seed: int) -> np.random.Generator:
+    """Seed this thread's generator and return it: equal seeds give equal draws.
+
+    Args:
+        seed: whole number of at least 0.
+
+    >>> import hograd as ho
+    >>> _ = ho.manual_seed(0)
+    >>> a = ho.rand(2)
+    >>> _ = ho.manual_seed(0)
+    >>> bool((ho.rand(2) == a).all())
+    True
+    """
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ArgumentError(f"seed is {seed!r}, expected a whole number of at least 0.")
+    _local.generator = np.random.default_rng(seed)
+    return _local.generator
+
+
+def default_generator() -> np.random.Generator:
+    """This thread's generator."""
+    return _local.generator
+
+
+def _draw(
+    draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool, name: str
+) -> Tensor:
+    lengths = shape_of(shape[0] if len(shape) == 1 else shape, name)
+    if min(lengths, default=0) < 0:
+        raise ArgumentError(f"{name} got shape {lengths}, expected lengths of at least 0.")
+    source = _local.generator if generator is None else generator
+    levels = [level for level, _, _ in state.stack if level.kind == "vmap"]
+    for level in levels:
+        if level.randomness == "error":
+            raise LevelError(
+                f"{name} was called inside vmap, where it is not clear whether elements share the draw: pass "
+                'randomness="different" or "same" to vmap, or draw outside and pass the numbers in.'
+            )
+    different = [level for level in levels if level.randomness == "different"]
+    full = (*(level.size for level in different), *lengths)
+    # An inner transform lies above an outer one, so the innermost batch axis is peeled off last.
+    value: Any = scalarize(
+        np.asarray(draw(source, full)).astype(default_dtype() if dtype is None else dtype, copy=False)
+    )
+    for level in different:
+        value = Batched(value, level.number)
+    made = value if isinstance(value, Tensor) else Tensor(value)
+    return made.requires_grad_() if requires_grad else made
+
+
+def rand(*shape: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform draws from [0, 1).
+
+    Args:
+        *shape: lengths, or one tuple of them.
+        dtype: default the default floating dtype.
+        generator: a `numpy.random.Generator`; default the thread's own.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.rand(2, 3).shape
+    (2, 3)
+    """
+    return _draw(lambda source, full: source.random(full), shape, dtype, generator, requires_grad, "rand")
+
+
+def randn(*shape: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Draws from the normal distribution with mean 0 and standard deviation 1.
+
+    Args:
+        *shape: lengths, or one tuple of them.
+        dtype: default the default floating dtype.
+        generator: a `numpy.random.Generator`; default the thread's own.
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.randn(2, 3).shape
+    (2, 3)
+    """
+    return _draw(
+        lambda source, full: source.standard_normal(full), shape, dtype, generator, requires_grad, "randn"
+    )
+
+
+def randint(
+    low: int, high: int | None = None, size: Any = (), *, dtype: Any = np.int64, generator: Any = None
+) -> Tensor:
+    """Uniform draws of whole numbers from `low` (0 if only one is given) up to but without `high`.
+
+    Args:
+        low, high: whole numbers, low < high.
+        size: shape of the answer.
+        dtype: default int64.
+        generator: a `numpy.random.Generator`; default the thread's own.
+
+    >>> import hograd as ho
+    >>> bool((ho.randint(3, 5, (10,)) >= 3).all())
+    True
+    """
+    if isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    if high is None:
+        low, high = 0, low
+    if low >= high:
+        raise ArgumentError(f"randint got low={low} and high={high}, expected low < high.")
+    return _draw(
+        lambda source, full: source.integers(low, high, full), (size,), dtype, generator, False, "randint"
+    )
+
+
+def randperm(n: int, *, generator: Any = None) -> Tensor:
+    """A random order of the whole numbers from 0 to n - 1.
+
+    >>> import hograd as ho
+    >>> sorted(ho.randperm(3).tolist())
+    [0, 1, 2]
+    """
+
+    def draw(source: Any, full: Any) -> Any:
+        return source.permuted(np.broadcast_to(np.arange(n), full), axis=-1)
+
+    return _draw(draw, (n,), np.int64, generator, False, "randperm")
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None) -> Tensor:
+    """Normal draws, differentiable in `mean` and `std`:  mean + std * randn.
+
+    Args:
+        mean, std: numbers or tensors, broadcast against each other; std >= 0.
+        size: shape; default that of `mean` and `std` together.
+        generator: a `numpy.random.Generator`; default the thread's own.
+
+    >>> import hograd as ho
+    >>> ho.normal(ho.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 2.])
+    """
+    shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+    noise = randn(shape if size is None else size, generator=generator)
+    return mean + std * noise
+
+
+def bernoulli(p: Any, *, generator: Any = None) -> Tensor:
+    """1 with probability `p` and else 0, for each element of `p`, in its dtype; no derivative.
+
+    >>> import hograd as ho
+    >>> ho.bernoulli(ho.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    p = tensor_of(p, "bernoulli")
+    draws = rand(p.shape, generator=generator)
+    return (draws < p.detach()).astype(p.dtype)
+
+
+def rand_like(x: Any, **options: Any) -> Tensor:
+    """Uniform draws in the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.rand_like(ho.zeros(2)).shape
+    (2,)
+    """
+    return rand(x.shape, dtype=options.pop("dtype", x.dtype), **options)
+
+
+def randn_like(x: Any, **options: Any) -> Tensor:
+    """Normal draws in the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.randn_like(ho.zeros(2)).shape
+    (2,)
+    """
+    return randn(x.shape, dtype=options.pop("dtype", x.dtype), **options)

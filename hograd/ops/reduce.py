@@ -1,0 +1,531 @@
+"""Reductions: sums, means, extrema and norms over any axes.
+
+`axis` (or `dim`) is an int, a tuple or None for all; `keepdims` (or `keepdim`) keeps the reduced axes with length 1.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hograd.backend import default_dtype
+from hograd.core.batching import shift
+from hograd.core.declare import case, composite, general, linear, operation
+from hograd.core.dispatch import apply, bare, wrap
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError, ShapeError
+from hograd.ops.axes import axes_of, axis_of, tensor_of, without
+
+
+def _samples(s: Any) -> list[Any]:
+    return [
+        case(s.normal(3, 4)),
+        case(s.normal(3, 4), 0),
+        case(s.normal(3, 4), axis=-1, keepdims=True),
+        case(s.normal(2, 3, 4), (0, 2)),
+        case(s.normal()),
+        case(s.normal(5).reshape(5, 1), dim=1, keepdim=True),
+    ]
+
+
+def _spread(F: Any, g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
+    """A reduction's cotangent, repeated along the axes that were reduced."""
+    if not keepdims and g.shape:
+        g = F.reshape(g, without(shape, axis, True))
+    return F.broadcast_to(g, shape)
+
+
+def _sum_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+
+
+_sum = linear(
+    "sum",
+    _sum_kernel,
+    lambda F, g, x_shape, axis, keepdims: _spread(F, g, x_shape, axis, keepdims),
+    batch=shift("axis"),
+)
+
+
+@operation(_sum_kernel, _samples)
+def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+    """Sum over `axis`; 0 over no elements. Bools and integers are summed as int64.
+
+    Args:
+        x: tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+        dtype: convert to this dtype first.
+
+    >>> import hograd as ho
+    >>> ho.sum(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([4., 6.])
+    """
+    x = tensor_of(x, "sum")
+    if dtype is not None:
+        x = ops.astype(x, dtype)
+    elif x.dtype.kind in "bui" and x.dtype != np.int64:
+        x = ops.astype(x, np.int64)
+    return wrap(
+        apply(_sum, (x,), {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)})
+    )
+
+
+def _mean_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    count = (
+        x.size
+        if axis is None
+        else math.prod([x.shape[a] for a in (axis if type(axis) is tuple else (axis,))])
+    )
+    total = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    return total / count if count else total * math.nan
+
+
+_mean = linear(
+    "mean",
+    _mean_kernel,
+    lambda F, g, x_shape, axis, keepdims: _spread(
+        F, g / (math.prod([x_shape[a] for a in axis]) or math.nan), x_shape, axis, keepdims
+    ),
+    batch=shift("axis"),
+)
+
+
+@operation(_mean_kernel, _samples)
+def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+    """Arithmetic mean over `axis`; nan over no elements.
+
+    Args:
+        x: floating tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+        dtype: convert to this dtype first.
+
+    Raises:
+        DtypeError: integers, which PyTorch refuses too: convert them first.
+
+    >>> import hograd as ho
+    >>> ho.mean(ho.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(2.5000)
+    """
+    x = tensor_of(x, "mean")
+    if dtype is not None:
+        x = ops.astype(x, dtype)
+    if x.dtype.kind in "bui":
+        x = ops.astype(x, default_dtype())
+    return wrap(
+        apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)})
+    )
+
+
+def _extremum(name: str, reduce: Any) -> Any:
+    def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return reduce(x, axis=axis, keepdims=keepdims)
+
+    def pull(F: Any, g: Any, y: Any, x: Any, x_shape: Any, axis: Any, keepdims: bool) -> Any:
+        ties = F.eq(x, _spread(F, y, x_shape, axis, keepdims))
+        share = F.astype(ties, g.dtype)
+        return _spread(F, g / F.sum(share, axis=axis, keepdims=keepdims), x_shape, axis, keepdims) * share
+
+    def push(F: Any, tangents: Any, values: Any, params: Any) -> Any:
+        y, x = values
+        axis, keepdims = params["axis"], params["keepdims"]
+        share = F.astype(F.eq(x, _spread(F, y, x.shape, axis, keepdims)), y.dtype)
+        total = F.sum(tangents[0] * share, axis=axis, keepdims=keepdims)
+        return total / F.sum(share, axis=axis, keepdims=keepdims)
+
+    return general(name, kernel, [pull], jvp=push, batch=shift("axis"))
+
+
+_amax = _extremum("amax", np.maximum.reduce)
+_amin = _extremum("amin", np.minimum.reduce)
+
+
+def _reduce_extremum(primitive: Any, x: Any, axis: Any, keepdims: bool) -> Tensor:
+    x = tensor_of(x, primitive.name)
+    axes = axes_of(axis, x.ndim, primitive.name)
+    if 0 in [x.shape[a] for a in axes]:
+        raise ShapeError(
+            f"{primitive.name} over no elements: shape {tuple(x.shape)}, axis {axis}; it has no identity."
+        )
+    return wrap(apply(primitive, (x,), {"axis": axes, "keepdims": builtins.bool(keepdims)}))
+
+
+@operation(_amax.kernel, _samples)
+def amax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Largest element over `axis`; ties share the derivative equally. nan if an element is.
+
+    Args:
+        x: tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.amax(ho.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([5., 4.])
+    """
+    return _reduce_extremum(_amax, x, axis, keepdims)
+
+
+@operation(_amin.kernel, _samples)
+def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over `axis`; ties share the derivative equally. nan if an element is.
+
+    Args:
+        x: tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.amin(ho.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([1., 3.])
+    """
+    return _reduce_extremum(_amin, x, axis, keepdims)
+
+
+class Extremum(NamedTuple):
+    """Largest or smallest elements along one axis, and where they stand."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _along(x: Any, axis: Any, keepdims: bool, name: str, index: Any, all_axes: Any, pair: Any) -> Any:
+    x = tensor_of(x, name)
+    if axis is None:
+        return all_axes(x)
+    if isinstance(axis, Tensor) and axis.dtype.kind not in "iu":
+        return pair(x, axis)
+    if x.ndim == 0:
+        return Extremum(ops.clone(x), Tensor(np.int64(0)))
+    axis = axis_of(axis, x.ndim, name)
+    if x.shape[axis] == 0:
+        raise ShapeError(f"{name} along axis {axis} of length 0: it has no elements.")
+    places = index(x, axis, True)
+    values = ops.take_along_axis(x, places, axis)
+    if keepdims:
+        return Extremum(values, places)
+    return Extremum(ops.squeeze(values, axis), ops.squeeze(places, axis))
+
+
+@operation(_amax.kernel, lambda s: [case(s.normal(3, 4))])
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Largest element: of all, or along one axis with its position, or of two tensors (`maximum`).
+
+    Args:
+        x: tensor.
+        axis: None for the largest of all (ties share the derivative); an int gives `values` and `indices`, with
+            the derivative going to that position; a floating tensor gives `maximum(x, axis)`.
+        keepdims: keep the reduced axis with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.max(ho.tensor([[1.0, 5.0], [3.0, 4.0]]))
+    tensor(5.)
+    >>> ho.max(ho.tensor([[1.0, 5.0], [3.0, 4.0]]), 1).indices
+    tensor([1, 1])
+    """
+    return _along(x, axis, keepdims, "max", argmax, amax, ops.maximum)
+
+
+@operation(_amin.kernel, lambda s: [case(s.normal(3, 4))])
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Smallest element: of all, or along one axis with its position, or of two tensors (`minimum`).
+
+    Args:
+        x: tensor.
+        axis: None for the smallest of all (ties share the derivative); an int gives `values` and `indices`, with
+            the derivative going to that position; a floating tensor gives `minimum(x, axis)`.
+        keepdims: keep the reduced axis with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.min(ho.tensor([[1.0, 5.0], [3.0, 4.0]]))
+    tensor(1.)
+    """
+    return _along(x, axis, keepdims, "min", argmin, amin, ops.minimum)
+
+
+def _position(name: str, numpy_function: Any) -> Any:
+    def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return numpy_function(x, axis=axis, keepdims=keepdims)
+
+    def batch(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
+        (x,) = values
+        axis, keepdims = params["axis"], params["keepdims"]
+        if axis is not None:
+            return apply(primitive, (x,), {"axis": axis + 1, "keepdims": keepdims})
+        flat = (ops if isinstance(x, Tensor) else np).reshape(x, (size, -1))
+        answer = bare(apply(primitive, (flat,), {"axis": 1, "keepdims": False}))
+        return answer.reshape((size, *(1,) * (x.ndim - 1))) if keepdims else answer
+
+    return general(name, kernel, None, batch=batch)
+
+
+_argmax = _position("argmax", np.argmax)
+_argmin = _position("argmin", np.argmin)
+
+
+def _find(primitive: Any, x: Any, axis: Any, keepdims: bool) -> Tensor:
+    x = tensor_of(x, primitive.name)
+    axis = axis if axis is None else axis_of(axis, x.ndim, primitive.name)
+    if x.ndim == 0:
+        return Tensor(np.int64(0))
+    if (x.numel() if axis is None else x.shape[axis]) == 0:
+        raise ShapeError(f"{primitive.name} over no elements: shape {tuple(x.shape)}, axis {axis}.")
+    return wrap(apply(primitive, (x,), {"axis": axis, "keepdims": builtins.bool(keepdims)}))
+
+
+def _positions(s: Any) -> list[Any]:
+    return [case(s.normal(3, 4)), case(s.normal(3, 4), 0), case(s.normal(3, 4), -1, keepdims=True)]
+
+
+@operation(_argmax.kernel, _positions, differentiable=False)
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Position of the largest element (the first of equal ones), along `axis` or in the flattened tensor.
+
+    >>> import hograd as ho
+    >>> ho.argmax(ho.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=0)
+    tensor([1, 0])
+    """
+    return _find(_argmax, x, axis, keepdims)
+
+
+@operation(_argmin.kernel, _positions, differentiable=False)
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Position of the smallest element (the first of equal ones), along `axis` or in the flattened tensor.
+
+    >>> import hograd as ho
+    >>> ho.argmin(ho.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=0)
+    tensor([0, 1])
+    """
+    return _find(_argmin, x, axis, keepdims)
+
+
+_any = general(
+    "any", lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims), None, batch=shift("axis")
+)
+_all = general(
+    "all", lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims), None, batch=shift("axis")
+)
+
+
+def _masks(s: Any) -> list[Any]:
+    return [case(s.mask(3, 4)), case(s.mask(3, 4), 0), case(s.mask(3, 4), -1, keepdims=True)]
+
+
+@operation(_any.kernel, _masks, differentiable=False)
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether any element over `axis` is true; False over none.
+
+    >>> import hograd as ho
+    >>> ho.any(ho.tensor([[True, False], [False, False]]), axis=1)
+    tensor([ True, False])
+    """
+    x = tensor_of(x, "any")
+    return wrap(
+        apply(_any, (x,), {"axis": axes_of(axis, x.ndim, "any"), "keepdims": builtins.bool(keepdims)})
+    )
+
+
+@operation(_all.kernel, _masks, differentiable=False)
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements over `axis` are true; True over none.
+
+    >>> import hograd as ho
+    >>> ho.all(ho.tensor([[True, True], [False, True]]), axis=1)
+    tensor([ True, False])
+    """
+    x = tensor_of(x, "all")
+    return wrap(
+        apply(_all, (x,), {"axis": axes_of(axis, x.ndim, "all"), "keepdims": builtins.bool(keepdims)})
+    )
+
+
+@composite(
+    lambda s: [
+        case(s.normal(3, 4), 1),
+        case(s.normal(3, 4), axis=0, keepdims=True),
+        case(s.normal(2, 3)),
+        case(s.normal(2, 3, 2), (0, 2)),
+        case(s.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]]), 1),
+    ]
+)
+def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Product over `axis`; 1 over no elements. Exact to any order also where elements are 0.
+
+    Multiplies the two halves of the axis until one element is left, so no derivative divides by an element.
+
+    Args:
+        x: tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> x = ho.tensor([2.0, 0.0, 5.0], requires_grad=True)
+    >>> ho.grad(ho.prod(x), x)
+    (tensor([ 0., 10.,  0.]),)
+    """
+    if F is ops:
+        x = tensor_of(x, "prod")
+    rank = x.ndim
+    axes = axes_of(axis, rank, "prod")
+    left = tuple(i for i in range(rank) if i not in axes)
+    shape = tuple(x.shape[i] for i in left)
+    kept = without(x.shape, axes, keepdims)
+    count = math.prod([x.shape[i] for i in axes])
+    y = F.reshape(F.permute(x, left + axes), (*shape, count))
+    if count == 0:
+        return F.broadcast_to(F.ones_like(F.sum(y)), kept)
+    while y.shape[-1] > 1:
+        half, odd = divmod(y.shape[-1], 2)
+        folded = y[..., :half] * y[..., half : 2 * half]
+        y = F.concatenate([folded, y[..., 2 * half :]], axis=len(left)) if odd else folded
+    return F.reshape(y, kept)
+
+
+def _moments(s: Any) -> list[Any]:
+    return [
+        case(s.normal(3, 4)),
+        case(s.normal(3, 4), 0),
+        case(s.normal(3, 4), 1, correction=0, keepdims=True),
+        case(s.normal(2, 3, 4), (0, 2), unbiased=False),
+    ]
+
+
+@composite(_moments)
+def var(
+    F: Any,
+    x: Any,
+    axis: Any = None,
+    *,
+    correction: float = 1,
+    keepdims: bool = False,
+    unbiased: bool | None = None,
+) -> Any:
+    """Variance over `axis`:  sum (x - mean)**2 / max(n - correction, 0).
+
+    Args:
+        x: floating tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        correction: 1 (PyTorch's default) for the unbiased estimate, 0 for NumPy's.
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+        unbiased: older name: True is correction 1, False is correction 0.
+
+    nan where n is at most `correction`.
+
+    >>> import hograd as ho
+    >>> ho.var(ho.tensor([1.0, 2.0, 4.0]))
+    tensor(2.3333)
+    """
+    if isinstance(axis, builtins.bool):
+        axis, unbiased = None, axis
+    if unbiased is not None:
+        correction = 1 if unbiased else 0
+    axes = axes_of(axis, x.ndim, "var")
+    centered = x - F.mean(x, axis=axes, keepdims=True)
+    freedom = math.prod([x.shape[a] for a in axes]) - correction
+    return F.sum(centered * centered, axis=axes, keepdims=keepdims) / (freedom if freedom > 0 else math.nan)
+
+
+@composite(_moments)
+def std(
+    F: Any,
+    x: Any,
+    axis: Any = None,
+    *,
+    correction: float = 1,
+    keepdims: bool = False,
+    unbiased: bool | None = None,
+) -> Any:
+    """Standard deviation over `axis`, the square root of `var`; its derivative is 0 where it is 0, as in PyTorch.
+
+    Args:
+        x: floating tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        correction: 1 (PyTorch's default) for the unbiased estimate, 0 for NumPy's.
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+        unbiased: older name: True is correction 1, False is correction 0.
+
+    >>> import hograd as ho
+    >>> ho.std(ho.tensor([1.0, 2.0, 4.0]))
+    tensor(1.5275)
+    """
+    return F.safe_sqrt(F.var(x, axis, correction=correction, keepdims=keepdims, unbiased=unbiased))
+
+
+@composite(
+    lambda s: [
+        case(s.normal(3, 4)),
+        case(s.normal(3, 4), 1),
+        case(s.normal(3, 4), axis=(0, 1), keepdims=True),
+        case(s.normal(3, 4) * 300, 0),
+    ]
+)
+def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """ln sum e**x over `axis`, stable for large |x|; -inf over elements that all are.
+
+    Args:
+        x: floating tensor.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.logsumexp(ho.tensor([1000.0, 1000.0]))
+    tensor(1000.6931)
+    """
+    axes = axes_of(axis, x.ndim, "logsumexp")
+    # Shifting by a constant changes no derivative; an infinite maximum would give inf - inf.
+    top = F.stop_gradient(F.amax(x, axis=axes, keepdims=True))
+    top = F.where(F.isfinite(top), top, 0.0)
+    total = F.log(F.sum(F.exp(x - top), axis=axes, keepdims=True)) + top
+    return total if keepdims else F.reshape(total, without(x.shape, axes, False))
+
+
+@composite(
+    lambda s: [
+        case(s.normal(3, 4)),
+        case(s.normal(3, 4), 2, 1),
+        case(s.away_from_zero(3, 4), 1, axis=0, keepdims=True),
+        case(s.away_from_zero(3, 4), 3, axis=1),
+        case(s.positive(3, 4), 2.5),
+        case(s.normal(3, 4), math.inf, axis=1),
+        case(s.normal(3, 4), -math.inf),
+    ]
+)
+def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    """Vector norm over `axis`:  (sum |x|**p)**(1/p); its derivative is 0 where the norm is 0, as in PyTorch.
+
+    Args:
+        x: floating tensor.
+        p: number; 2 (or "fro") is the Euclidean norm, inf the largest and -inf the smallest |x|, 0 the count of
+            non-zero elements.
+        axis: int, tuple of ints, or None for all axes (`dim`).
+        keepdims: keep the reduced axes with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.norm(ho.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    axes = axes_of(axis, x.ndim, "norm")
+    p = 2 if p == "fro" else p
+    if not isinstance(p, (int, float)):
+        raise ArgumentError(f"norm got p={p!r}, expected a number, inf or 'fro'.")
+    if p == 2:
+        return F.safe_sqrt(F.sum(x * x, axis=axes, keepdims=keepdims))
+    size = F.abs(x)
+    if p == math.inf:
+        return F.amax(size, axis=axes, keepdims=keepdims)
+    if p == -math.inf:
+        return F.amin(size, axis=axes, keepdims=keepdims)
+    if p == 0:
+        return F.sum(F.astype(F.ne(x, 0), x.dtype), axis=axes, keepdims=keepdims)
+    if p == 1:
+        return F.sum(size, axis=axes, keepdims=keepdims)
+    zero = F.eq(x, 0)
+    powers = F.where(zero, 0.0 if p > 0 else math.inf, F.pow(F.where(zero, 1.0, size), p))
+    total = F.sum(powers, axis=axes, keepdims=keepdims)
+    empty = F.eq(total, 0)
+    return F.where(empty, 0.0, F.pow(F.where(empty, 1.0, total), 1 / p))

@@ -1,0 +1,445 @@
+"""Shape operations: all linear, none of them changes a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import scalarize
+from hograd.core.batching import in_front, with_shape
+from hograd.core.declare import case, linear, operation
+from hograd.core.dispatch import apply, promote, wrap
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError, ShapeError
+from hograd.ops.axes import axes_of, axis_of, shape_of, tensor_of
+
+
+def _reshape_kernel(x: Any, shape: Any) -> Any:
+    return scalarize(x.reshape(shape))
+
+
+_reshape = linear(
+    "reshape",
+    _reshape_kernel,
+    lambda F, g, x_shape: F.reshape(g, x_shape),
+    batch=lambda primitive, size, values, batched, params: apply(
+        primitive, values, {"shape": (size, *params["shape"])}
+    ),
+)
+
+
+@operation(
+    _reshape_kernel,
+    lambda s: [
+        case(s.normal(3, 4), (2, 6)),
+        case(s.normal(3, 4), -1),
+        case(s.normal(), (1, 1)),
+        case(s.normal(1), ()),
+    ],
+)
+def reshape(x: Any, shape: Any) -> Tensor:
+    """The same elements, row by row, in another shape.
+
+    Args:
+        x: tensor.
+        shape: lengths; one of them may be -1, which takes what is left.
+
+    Raises:
+        ShapeError: the shape does not hold as many elements.
+
+    >>> import hograd as ho
+    >>> ho.reshape(ho.arange(4), (2, -1))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    x = tensor_of(x, "reshape")
+    lengths = shape_of(shape, "reshape")
+    if lengths.count(-1) == 1:
+        others = -math.prod(lengths)
+        lengths = tuple(x.numel() // others if n == -1 and others else n for n in lengths)
+    if math.prod(lengths) != x.numel() or min(lengths, default=0) < 0:
+        raise ShapeError(
+            f"shape '{list(shape_of(shape, 'reshape'))}' is invalid for input of size {x.numel()}."
+        )
+    return x if lengths == x.shape else wrap(apply(_reshape, (x,), {"shape": lengths}))
+
+
+def _permute_kernel(x: Any, axes: Any) -> Any:
+    return x.transpose(axes)
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    inverse = [0] * len(axes)
+    for i, axis in enumerate(axes):
+        inverse[axis] = i
+    return tuple(inverse)
+
+
+_permute = linear(
+    "permute",
+    _permute_kernel,
+    lambda F, g, axes: F.permute(g, _inverse(axes)),
+    batch=lambda primitive, size, values, batched, params: apply(
+        primitive, values, {"axes": (0, *(axis + 1 for axis in params["axes"]))}
+    ),
+)
+
+
+@operation(_permute_kernel, lambda s: [case(s.normal(2, 3, 4), (2, 0, 1)), case(s.normal(3, 4), (-1, 0))])
+def permute(x: Any, axes: Any) -> Tensor:
+    """The tensor with its axes in another order.
+
+    Args:
+        x: tensor.
+        axes: for each axis of the answer the axis of `x` that it is (`dims`).
+
+    >>> import hograd as ho
+    >>> ho.permute(ho.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    x = tensor_of(x, "permute")
+    order = tuple(axis_of(axis, x.ndim, "permute") for axis in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(f"permute got axes {tuple(axes)}, expected each of the {x.ndim} axes of x once.")
+    return x if order == tuple(range(x.ndim)) else wrap(apply(_permute, (x,), {"axes": order}))
+
+
+@operation(
+    lambda x, a, b: np.swapaxes(x, a, b),
+    lambda s: [case(s.normal(2, 3, 4), 0, 2), case(s.normal(2, 3), -1, -2)],
+)
+def swapaxes(x: Any, axis0: int, axis1: int) -> Tensor:
+    """The tensor with two axes swapped.
+
+    >>> import hograd as ho
+    >>> ho.swapaxes(ho.zeros(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    x = tensor_of(x, "swapaxes")
+    order = list(range(x.ndim))
+    a, b = axis_of(axis0, x.ndim, "swapaxes"), axis_of(axis1, x.ndim, "swapaxes")
+    if x.ndim:
+        order[a], order[b] = b, a
+    return permute(x, order)
+
+
+@operation(
+    _permute_kernel,
+    lambda s: [case(s.normal(2, 3)), case(s.normal(2, 3, 4), 0, 2), case(s.normal(2, 3), (1, 0))],
+)
+def transpose(x: Any, *axes: Any) -> Tensor:
+    """The tensor with two axes swapped (two ints), in another order (one tuple), or with all reversed (nothing).
+
+    >>> import hograd as ho
+    >>> ho.transpose(ho.zeros(2, 3, 4), 0, 1).shape
+    (3, 2, 4)
+    >>> ho.transpose(ho.zeros(2, 3, 4)).shape
+    (4, 3, 2)
+    """
+    x = tensor_of(x, "transpose")
+    if not axes:
+        return permute(x, range(x.ndim)[::-1])
+    if len(axes) == 1 and isinstance(axes[0], Sequence):
+        return permute(x, axes[0])
+    if len(axes) != 2:
+        raise ArgumentError(
+            f"transpose got {len(axes)} axes, expected two to swap, or one tuple with all of them."
+        )
+    return swapaxes(x, *axes)
+
+
+@operation(_permute_kernel, lambda s: [case(s.normal(2, 3)), case(s.normal(3))])
+def t(x: Any) -> Tensor:
+    """A matrix transposed; a vector or number as it is.
+
+    >>> import hograd as ho
+    >>> ho.t(ho.zeros(2, 3)).shape
+    (3, 2)
+    """
+    x = tensor_of(x, "t")
+    if x.ndim > 2:
+        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but x is {x.ndim}D: use mT or permute.")
+    return permute(x, range(x.ndim)[::-1])
+
+
+@operation(np.moveaxis, lambda s: [case(s.normal(2, 3, 4), 0, -1), case(s.normal(2, 3, 4), (0, 1), (1, 2))])
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """The tensor with the axes `source` moved to the places `destination`, the others in order.
+
+    >>> import hograd as ho
+    >>> ho.moveaxis(ho.zeros(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = tensor_of(x, "moveaxis")
+    sources, places = (list(a) if isinstance(a, Sequence) else [a] for a in (source, destination))
+    if len(sources) != len(places):
+        raise ArgumentError(
+            f"moveaxis got {len(sources)} sources and {len(places)} destinations, expected as many."
+        )
+    sources = [axis_of(a, x.ndim, "moveaxis") for a in sources]
+    order = [i for i in range(x.ndim) if i not in sources]
+    for place, axis in sorted(
+        (axis_of(p, x.ndim, "moveaxis"), a) for p, a in zip(places, sources, strict=True)
+    ):
+        order.insert(place, axis)
+    return permute(x, order)
+
+
+def _broadcast_kernel(x: Any, shape: Any) -> Any:
+    return scalarize(np.broadcast_to(x, shape))
+
+
+def _batch_broadcast(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
+    (x,), shape = values, params["shape"]
+    aligned = with_shape(x, (size, *(1,) * (len(shape) + 1 - x.ndim), *x.shape[1:]))
+    return apply(primitive, (aligned,), {"shape": (size, *shape)})
+
+
+# The engine sums the cotangent over the axes along which the value was repeated.
+_broadcast = linear("broadcast_to", _broadcast_kernel, lambda F, g: g, batch=_batch_broadcast)
+
+
+@operation(
+    _broadcast_kernel,
+    lambda s: [case(s.normal(3, 1), (2, 3, 4)), case(s.normal(), (2, 2)), case(s.normal(2), (2,))],
+)
+def broadcast_to(x: Any, shape: Any) -> Tensor:
+    """The tensor repeated along axes of length 1, and along new axes in front, to `shape`.
+
+    >>> import hograd as ho
+    >>> ho.broadcast_to(ho.tensor([1.0, 2.0]), (2, 2))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    x = tensor_of(x, "broadcast_to")
+    lengths = shape_of(shape, "broadcast_to")
+    extra = len(lengths) - x.ndim
+    if extra < 0 or any(n not in (1, m) for n, m in zip(x.shape, lengths[max(extra, 0) :], strict=True)):
+        raise ShapeError(
+            f"broadcast_to: x has shape {tuple(x.shape)}, which cannot be repeated to shape {lengths}."
+        )
+    return x if lengths == x.shape else wrap(apply(_broadcast, (x,), {"shape": lengths}))
+
+
+@operation(_broadcast_kernel, lambda s: [case(s.normal(3, 1), (-1, 4)), case(s.normal(2), (3, -1))])
+def expand(x: Any, shape: Any) -> Tensor:
+    """`broadcast_to` in which -1 keeps the length of an axis.
+
+    >>> import hograd as ho
+    >>> ho.expand(ho.zeros(3, 1), (-1, 4)).shape
+    (3, 4)
+    """
+    x = tensor_of(x, "expand")
+    lengths = shape_of(shape, "expand")
+    extra = len(lengths) - x.ndim
+    kept = [x.shape[i - extra] if n == -1 and i >= extra >= 0 else n for i, n in enumerate(lengths)]
+    return broadcast_to(x, tuple(kept))
+
+
+@operation(
+    lambda x, axis=None: scalarize(np.squeeze(x, axis)),
+    lambda s: [
+        case(s.normal(1, 3, 1)),
+        case(s.normal(1, 3, 1), 0),
+        case(s.normal(2, 3), 0),
+        case(s.normal(1, 1), (0, 1)),
+    ],
+)
+def squeeze(x: Any, axis: Any = None) -> Tensor:
+    """The tensor without its axes of length 1: all of them, or those of `axis` that have it (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.squeeze(ho.zeros(1, 3, 1)).shape
+    (3,)
+    """
+    x = tensor_of(x, "squeeze")
+    axes = axes_of(axis, x.ndim, "squeeze")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
+
+
+@operation(
+    np.expand_dims, lambda s: [case(s.normal(3, 4), 1), case(s.normal(), 0), case(s.normal(3), (0, -1))]
+)
+def expand_dims(x: Any, axis: Any) -> Tensor:
+    """The tensor with new axes of length 1 at the places `axis` of the answer (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.expand_dims(ho.zeros(3, 4), 1).shape
+    (3, 1, 4)
+    """
+    x = tensor_of(x, "expand_dims")
+    given = axis if isinstance(axis, Sequence) else (axis,)
+    rank = x.ndim + len(given)
+    places = {axis_of(a, rank, "expand_dims") for a in given}
+    if len(places) != len(given):
+        raise ShapeError(f"expand_dims got axis {axis}, in which an axis appears multiple times.")
+    lengths = iter(x.shape)
+    return reshape(x, tuple(1 if i in places else next(lengths) for i in range(rank)))
+
+
+unsqueeze = expand_dims
+ops.unsqueeze = expand_dims
+
+
+@operation(
+    lambda x, a=0, b=-1: x.reshape(-1), lambda s: [case(s.normal(2, 3, 4)), case(s.normal(2, 3, 4), 1)]
+)
+def flatten(x: Any, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """The axes from `start_axis` to `end_axis`, both included, made one.
+
+    >>> import hograd as ho
+    >>> ho.flatten(ho.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    x = tensor_of(x, "flatten")
+    start, end = axis_of(start_axis, x.ndim, "flatten"), axis_of(end_axis, x.ndim, "flatten")
+    if end < start:
+        raise ArgumentError(f"flatten got end_axis {end_axis} before start_axis {start_axis}.")
+    middle = math.prod(x.shape[start : end + 1])
+    return reshape(x, (*x.shape[:start], middle, *x.shape[end + 1 :]))
+
+
+def _concatenate_kernel(*parts: Any, axis: int, offsets: Any) -> Any:
+    return np.concatenate(parts, axis=axis)
+
+
+def _part(F: Any, g: Any, axis: int, offsets: tuple[int, ...], position: int) -> Any:
+    return F.getitem(g, (slice(None),) * axis + (slice(offsets[position], offsets[position + 1]),))
+
+
+def _batch_concatenate(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
+    parts = [in_front(v, b, size) for v, b in zip(values, batched, strict=True)]
+    return apply(primitive, parts, {**params, "axis": params["axis"] + 1})
+
+
+_concatenate = linear("concatenate", _concatenate_kernel, _part, batch=_batch_concatenate, arguments="*x")
+
+
+def _sequence(x: Any, name: str) -> list[Any]:
+    parts = [tensor_of(part, name) for part in x]
+    if not parts:
+        raise ArgumentError(f"{name}(): expected a non-empty list of tensors.")
+    parts = [wrap(part) for part in promote(name, *parts)]
+    return parts
+
+
+@operation(
+    lambda x, axis=0: np.concatenate(x, axis),
+    lambda s: [
+        case([s.normal(2, 3), s.normal(1, 3)]),
+        case([s.normal(2, 3), s.normal(2, 1), s.normal(2, 0)], 1),
+        case([s.normal(2), s.normal(3)], dim=-1),
+    ],
+)
+def concatenate(x: Any, axis: int = 0) -> Tensor:
+    """Tensors joined along an axis that they have.
+
+    Args:
+        x: sequence of tensors with equal shapes but for that axis (`tensors`).
+        axis: int (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.concatenate([ho.tensor([1.0]), ho.tensor([2.0, 3.0])])
+    tensor([1., 2., 3.])
+    """
+    parts = _sequence(x, "concatenate")
+    rank = parts[0].ndim
+    if rank == 0:
+        raise ShapeError("concatenate: zero-dimensional tensors cannot be joined; use stack.")
+    axis = axis_of(axis, rank, "concatenate")
+    offsets = [0]
+    for i, part in enumerate(parts):
+        lengths = [n for k, n in enumerate(part.shape) if k != axis]
+        if part.ndim != rank or lengths != [n for k, n in enumerate(parts[0].shape) if k != axis]:
+            raise ShapeError(
+                f"concatenate: x[{i}] has shape {tuple(part.shape)}, expected that of x[0], {tuple(parts[0].shape)}, "
+                f"except along axis {axis}."
+            )
+        offsets.append(offsets[-1] + part.shape[axis])
+    return wrap(apply(_concatenate, parts, {"axis": axis, "offsets": tuple(offsets)}))
+
+
+cat = concat = concatenate
+
+
+@operation(
+    lambda x, axis=0: np.stack(x, axis),
+    lambda s: [
+        case([s.normal(2, 3), s.normal(2, 3)]),
+        case([s.normal(2), s.normal(2)], -1),
+        case([s.normal(), s.normal()]),
+    ],
+)
+def stack(x: Any, axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis.
+
+    Args:
+        x: sequence of tensors of equal shapes (`tensors`).
+        axis: place of the new axis in the answer (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.stack([ho.tensor(1.0), ho.tensor(2.0)])
+    tensor([1., 2.])
+    """
+    parts = _sequence(x, "stack")
+    for i, part in enumerate(parts):
+        if part.shape != parts[0].shape:
+            raise ShapeError(
+                f"stack expects each tensor to be equal size, but got {tuple(parts[0].shape)} for x[0] and "
+                f"{tuple(part.shape)} for x[{i}]."
+            )
+    axis = axis_of(axis, parts[0].ndim + 1, "stack")
+    return concatenate([expand_dims(part, axis) for part in parts], axis)
+
+
+@operation(
+    lambda x, sizes, axis=0: np.split(x, sizes, axis),
+    lambda s: [case(s.normal(5, 2), 2), case(s.normal(2, 5), [1, 4], axis=1), case(s.normal(4), 4)],
+)
+def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The tensor cut along an axis.
+
+    Args:
+        x: tensor.
+        sizes: length of every part but perhaps a shorter last one, or a list with the length of each, as in PyTorch.
+        axis: int (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.split(ho.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    x = tensor_of(x, "split")
+    axis = axis_of(axis, x.ndim, "split")
+    length = x.shape[axis] if x.ndim else 0
+    if isinstance(sizes, Sequence):
+        lengths = list(shape_of(sizes, "split"))
+        if sum(lengths) != length or min(lengths, default=0) < 0:
+            raise ShapeError(
+                f"split got sizes {lengths}, expected lengths that add up to {length} along axis {axis}."
+            )
+    else:
+        if sizes < 1:
+            raise ArgumentError(f"split got size {sizes}, expected at least 1.")
+        lengths = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
+    parts, start = [], 0
+    for n in lengths:
+        parts.append(x[(slice(None),) * axis + (slice(start, start + n),)])
+        start += n
+    return tuple(parts)
+
+
+@operation(np.flip, lambda s: [case(s.normal(3, 4), 0), case(s.normal(3, 4), (0, 1)), case(s.normal(3, 4))])
+def flip(x: Any, axis: Any = None) -> Tensor:
+    """The tensor with the order of elements reversed along `axis` (`dims`), by default along every axis.
+
+    >>> import hograd as ho
+    >>> ho.flip(ho.arange(3), 0)
+    tensor([2, 1, 0])
+    """
+    x = tensor_of(x, "flip")
+    axes = axes_of(axis, x.ndim, "flip")
+    return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))] if axes else x

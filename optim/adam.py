@@ -1,0 +1,63 @@
+"""Adam."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from hograd import safe_sqrt
+from optim.base import Hyperparameter, Optimizer, is_off
+
+
+class Adam(Optimizer):
+    """Adaptive moment estimation (Kingma and Ba, 2015), as `torch.optim.Adam`.
+
+    g <- g + weight_decay * p ;  m <- b1 * m + (1 - b1) * g ;  v <- b2 * v + (1 - b2) * g**2 ;
+    p <- p - lr * (m / (1 - b1**t)) / (sqrt(v / (1 - b2**t)) + eps)  in step t = 1, 2, ...
+
+    Args:
+        lr: learning rate, >= 0.
+        betas: pair (b1, b2), each in [0, 1).
+        eps: added to the root, > 0 wherever a second moment can be 0.
+        weight_decay: L2 strength, >= 0.
+
+    Every hyperparameter (each of `betas` too) may be a number, a tensor, a tree like the parameters, or a schedule. Where a
+    second moment is exactly 0 the first one is too, and the derivative of the root drops out: it is taken as 0.
+
+    >>> import hograd as ho
+    >>> opt = Adam(lr=0.1)
+    >>> w = ho.tensor([1.0, 2.0])
+    >>> w, state = opt.step(w, ho.tensor([3.0, 0.0]), opt.init(w))
+    >>> w
+    tensor([0.9000, 2.0000])
+    """
+
+    lr: Hyperparameter = 1e-3
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999)
+    eps: Hyperparameter = 1e-8
+    weight_decay: Hyperparameter = 0.0
+
+    ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
+        "lr": (0, math.inf, False),
+        "betas": (0, 1, False),
+        "eps": (0, math.inf, False),
+        "weight_decay": (0, math.inf, False),
+    }
+
+    def slots(self) -> tuple[str, ...]:
+        return ("first_moment", "second_moment")
+
+    def prepare(self, hyper: SimpleNamespace, step: Any) -> None:
+        b1, b2 = hyper.betas
+        hyper.rate = hyper.lr / (1 - b1 ** (step + 1))
+        hyper.scale = (1 - b2 ** (step + 1)) ** 0.5
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], hyper: SimpleNamespace, step: Any) -> Any:
+        b1, b2 = hyper.betas
+        if not is_off(hyper.weight_decay):
+            g = g + hyper.weight_decay * p
+        m = b1 * state["first_moment"] + (1 - b1) * g
+        v = b2 * state["second_moment"] + (1 - b2) * (g * g)
+        new = p - hyper.rate * m / (safe_sqrt(v) / hyper.scale + hyper.eps)
+        return new, {"first_moment": m, "second_moment": v}

@@ -1,0 +1,197 @@
+"""What every optimizer is: a frozen dataclass, and a tree whose leaves are its hyperparameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from types import SimpleNamespace
+from typing import Any, ClassVar, dataclass_transform
+
+from hograd import Tensor, tree, zeros_like
+from hograd.errors import ArgumentError, StructureError
+from optim.schedules import Schedule
+
+Hyperparameter = Any
+"""A number, a tensor, a tree of them like the parameters, or a `Schedule`."""
+
+
+def static(default: Any) -> Any:
+    """A field that is an option and not a hyperparameter: it is no leaf of the optimizer."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static,))
+class Optimizer:
+    """A pure update rule, differentiable in parameters, gradients, state and hyperparameters.
+
+    Subclasses declare hyperparameters as dataclass fields, and write `slots`, `prepare` and `update` for one leaf.
+    Since an optimizer is a tree, `func.grad(final_loss)(optimizer)` returns an optimizer that holds the
+    hypergradients, and another optimizer can step it.
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> w = ho.tensor([1.0, 2.0])
+    >>> def after_one_step(opt):
+    ...     new, _ = opt.step(w, 2 * w, opt.init(w))
+    ...     return (new**2).sum()
+    >>> ho.func.grad(after_one_step)(SGD(lr=0.1)).lr
+    tensor(-16.)
+    """
+
+    #: Range of the numbers that a hyperparameter may be: name -> (least, bound, whether the bound itself is allowed).
+    ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, eq=False)(cls)
+        names = [f.name for f in dataclasses.fields(cls) if not f.metadata.get("static")]  # type: ignore[arg-type]
+        options = [f.name for f in dataclasses.fields(cls) if f.metadata.get("static")]  # type: ignore[arg-type]
+
+        def flatten(optimizer: Any) -> Any:
+            values = tuple(getattr(optimizer, name) for name in names)
+            return values, tuple(getattr(optimizer, name) for name in options), tuple(names)
+
+        def unflatten(metadata: Any, values: Any) -> Any:
+            # Whatever a tree operation put in the leaves' places, so nothing is checked.
+            optimizer = object.__new__(cls)
+            for name, value in zip((*names, *options), (*values, *metadata), strict=True):
+                object.__setattr__(optimizer, name, value)
+            return optimizer
+
+        tree.register(cls, flatten, unflatten)
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in dataclasses.fields(self) if not f.metadata.get("static")):  # type: ignore[arg-type]
+            value = tree.map(_as_float, getattr(self, name))
+            object.__setattr__(self, name, value)
+            least, bound, closed = self.ranges.get(name, (-math.inf, math.inf, True))
+            for leaf in tree.leaves(value):
+                if isinstance(leaf, float) and not (least <= leaf < bound or (closed and leaf == bound)):
+                    raise ArgumentError(
+                        f"{type(self).__name__}: {name} is {leaf}, expected a number in [{least:g}, {bound:g}"
+                        f"{']' if closed else ')'}."
+                    )
+
+    def replace(self, **changes: Any) -> Any:
+        """A copy with other hyperparameters.
+
+        >>> from optim import SGD
+        >>> SGD(lr=0.1).replace(lr=0.2).lr
+        0.2
+        """
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    # What a subclass writes
+
+    def slots(self) -> tuple[str, ...]:
+        """Names of the state tensors that each parameter has."""
+        return ()
+
+    def prepare(self, hyper: SimpleNamespace, step: Any) -> None:
+        """Add to `hyper` what all parameters share in step number `step`, counted from 0."""
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], hyper: SimpleNamespace, step: Any) -> Any:
+        """The new parameter and its new state."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update().")
+
+    # What users call
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The state before the first step: {"step": 0, and a tree like `params` for each slot}.
+
+        >>> import hograd as ho
+        >>> from optim import SGD
+        >>> SGD(lr=0.1, momentum=0.9).init(ho.tensor([1.0, 2.0]))
+        {'step': 0, 'momentum': tensor([0., 0.])}
+        """
+        return {"step": 0, **{slot: tree.map(zeros_like, params) for slot in self.slots()}}
+
+    def step(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """One update, as a pure function.
+
+        Args:
+            params: tree of tensors.
+            grads: tree like `params`.
+            state: from `init` or the step before.
+
+        Returns:
+            New parameters and new state. Nothing that was given is changed.
+
+        Raises:
+            StructureError: `grads`, `state` or a hyperparameter given as a tree is not like `params`.
+        """
+        leaves, structure = tree.flatten(params)
+        gradients = _like(params, structure, grads, "grads")
+        step = state["step"]
+        slots = self.slots()
+        columns = {
+            slot: _like(params, structure, state[slot], f"state['{slot}']")
+            if slot in state
+            else [zeros_like(p) for p in leaves]
+            for slot in slots
+        }
+        hypers = self._hypers(params, structure, len(leaves), step)
+        new_leaves, new_columns = [], {slot: [] for slot in slots}
+        for i, (p, g) in enumerate(zip(leaves, gradients, strict=True)):
+            new, after = self.update(p, g, {slot: columns[slot][i] for slot in slots}, hypers[i], step)
+            new_leaves.append(new)
+            for slot in slots:
+                new_columns[slot].append(after[slot])
+        new_state = {
+            "step": step + 1,
+            **{slot: tree.unflatten(structure, new_columns[slot]) for slot in slots},
+        }
+        return tree.unflatten(structure, new_leaves), new_state
+
+    def _hypers(self, params: Any, structure: Any, count: int, step: Any) -> list[SimpleNamespace]:
+        """The hyperparameters of every leaf in this step; one shared object if they are the same for all."""
+        columns: dict[str, Any] = {}
+        shared = True
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.metadata.get("static"):
+                continue
+            # A tuple such as betas holds several hyperparameters.
+            several = type(value) is tuple
+            spread = [
+                self._spread(v, params, structure, count, step, field.name)
+                for v in (value if several else (value,))
+            ]
+            shared = shared and all(one for one, _ in spread)
+            columns[field.name] = (
+                [tuple(row) for row in zip(*[v for _, v in spread], strict=True)] if several else spread[0][1]
+            )
+        made = []
+        for i in range(1 if shared else count):
+            hyper = SimpleNamespace(**{name: column[i] for name, column in columns.items()})
+            self.prepare(hyper, step)
+            made.append(hyper)
+        return made * count if shared else made
+
+    def _spread(
+        self, value: Any, params: Any, structure: Any, count: int, step: Any, name: str
+    ) -> tuple[bool, list[Any]]:
+        if isinstance(value, Schedule):
+            value = value.at(step)
+        if isinstance(value, (float, Tensor)) or not count:
+            return True, [value] * max(count, 1)
+        leaves, found = tree.flatten(value, is_leaf=lambda v: isinstance(v, Schedule))
+        if found != structure:
+            raise StructureError(tree.difference(params, value, "params", f"{type(self).__name__}.{name}"))
+        return False, [v.at(step) if isinstance(v, Schedule) else v for v in leaves]
+
+
+def is_off(value: Any) -> bool:
+    """Whether a hyperparameter is the plain number 0, so that its term may be left out; a tensor never is."""
+    return type(value) is float and value == 0.0
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _like(params: Any, structure: Any, given: Any, name: str) -> list[Any]:
+    leaves, found = tree.flatten(given)
+    if found != structure:
+        raise StructureError(tree.difference(params, given, "params", name))
+    return leaves

@@ -1,0 +1,151 @@
+"""The bilevel problem, and `hypergradient`, which hands it to a method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from hograd import Tensor, func, tree
+from hograd.errors import ArgumentError, DtypeError
+from optim.base import Optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Bilevel:
+    """Inner training whose outcome an outer loss judges.
+
+    minimise over `outer`:  outer_loss(w_T, outer)  where  w_{t+1} = step of the optimizer on inner_loss(w_t, outer).
+
+    Args:
+        inner_loss: function (params, outer), or (params, outer, batch) with `batches`, with a scalar answer.
+        outer_loss: function (params, outer) with a scalar answer.
+        init: the first parameters: a tree, or a function of `outer` that returns one.
+        optimizer: the inner optimizer, or a function of `outer` that returns it; by default `outer` is the optimizer.
+        batches: function of the step number that returns what inner_loss gets as its third argument.
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> from optim.hyper import Reverse
+    >>> problem = Bilevel(lambda w, opt: w**2, lambda w, opt: w**2, init=ho.tensor(3.0))
+    >>> hypergradient(problem, SGD(lr=0.25), Reverse(steps=1)).hypergrad.lr
+    tensor(-18.)
+    """
+
+    inner_loss: Callable[..., Tensor]
+    outer_loss: Callable[[Any, Any], Tensor]
+    init: Any
+    optimizer: Optimizer | Callable[[Any], Optimizer] | None = None
+    batches: Callable[[int], Any] | None = None
+
+    def start(self, outer: Any) -> tuple[Any, Optimizer]:
+        """The first parameters and the optimizer for these outer variables."""
+        params = self.init(outer) if callable(self.init) else self.init
+        optimizer: Any = self.optimizer
+        if optimizer is None:
+            optimizer = outer
+        elif not isinstance(optimizer, Optimizer):
+            optimizer = optimizer(outer)
+        if not isinstance(optimizer, Optimizer):
+            raise DtypeError(
+                f"Bilevel: the inner optimizer is {type(optimizer).__name__}, expected an Optimizer; pass `optimizer`, one "
+                "or a function of `outer` that returns one."
+            )
+        return params, optimizer
+
+    def step(self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int) -> tuple[Any, Any]:
+        """One inner step, differentiable in everything."""
+        extra = () if self.batches is None else (self.batches(number),)
+        grads = func.grad(self.inner_loss)(params, outer, *extra)
+        return optimizer.step(params, grads, state)
+
+
+def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:
+    """Inner training from its start: the parameters and optimizer state after `steps` steps.
+
+    Args:
+        problem: the bilevel problem.
+        outer: tree of outer variables.
+        steps: number of inner steps, >= 0.
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> from optim.hyper import Reverse
+    >>> problem = Bilevel(lambda w, opt: w**2, lambda w, opt: w**2, init=ho.tensor(3.0))
+    >>> train(problem, SGD(lr=0.25), steps=2)
+    (tensor(0.7500), {'step': 2})
+    """
+    if not isinstance(steps, int) or steps < 0:
+        raise ArgumentError(f"steps is {steps!r}, expected a whole number of at least 0.")
+    params, optimizer = problem.start(outer)
+    state = optimizer.init(params)
+    for number in range(steps):
+        params, state = problem.step(params, outer, optimizer, state, number)
+    return params, state
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a method has to tell beside the hypergradient.
+
+    Attributes:
+        params: the trained parameters, as constants.
+        state: the optimizer's state after training, as constants.
+        inner_steps: number of inner steps taken.
+        inner_gradients: number of gradients of the inner loss evaluated.
+    """
+
+    params: Any
+    state: Any
+    inner_steps: int
+    inner_gradients: int
+
+
+class Hypergradient(NamedTuple):
+    """The outer loss after training, its gradient (a tree like `outer`), and what the method reports."""
+
+    value: Tensor
+    hypergrad: Any
+    info: Info
+
+
+class Method(Protocol):
+    """A way to compute hypergradients."""
+
+    def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
+        """The hypergradient of `problem` at `outer`."""
+        ...
+
+
+def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient:
+    """The gradient of the outer loss, after inner training, with respect to the outer variables.
+
+    Args:
+        problem: the bilevel problem.
+        outer: tree of floating tensors or numbers: what is learned.
+        method: how, such as `Reverse(steps=100)`.
+
+    Returns:
+        (value, hypergrad, info): the outer loss, shape (); a tree like `outer`; what the method reports.
+
+    It is itself differentiable: inside `func.grad` it gives derivatives of hypergradients.
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> from optim.hyper import Reverse
+    >>> problem = Bilevel(
+    ...     inner_loss=lambda w, outer: ((w - 1) ** 2).sum() + outer["l2"] * (w**2).sum(),
+    ...     outer_loss=lambda w, outer: ((w - 2) ** 2).sum(),
+    ...     init=ho.zeros(1),
+    ...     optimizer=lambda outer: SGD(lr=outer["lr"]),
+    ... )
+    >>> value, hypergrad, info = hypergradient(problem, {"lr": 0.1, "l2": 0.0}, method=Reverse(steps=1))
+    >>> value, hypergrad
+    (tensor(3.2400), {'lr': tensor(-7.2000), 'l2': tensor(0.)})
+    """
+    for i, leaf in enumerate(tree.leaves(outer)):
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, float):
+            raise DtypeError(
+                f"outer{tree.paths(outer)[i]} is {type(leaf).__name__} {leaf!r}, expected a floating tensor or number."
+            )
+    return method.hypergradient(problem, outer)
