@@ -171,9 +171,7 @@ def _inputs(values: Any, name: str) -> tuple[list[Tensor], Any]:
     return tensors, structure
 
 
-def _select(
-    args: tuple[Any, ...], argnums: int | Sequence[int]
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def _select(args: tuple[Any, ...], argnums: int | Sequence[int]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The arguments that are differentiated, and the function that puts others in their place."""
     single = isinstance(argnums, int)
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
@@ -242,9 +240,7 @@ def grad_and_value(
                     )
                 y, aux = y
         if not isinstance(y, Tensor):
-            raise DtypeError(
-                f"{_name(f)} returned {type(y).__name__}, expected a scalar tensor to differentiate."
-            )
+            raise DtypeError(f"{_name(f)} returned {type(y).__name__}, expected a scalar tensor to differentiate.")
         if y.shape != ():
             raise GradientError(
                 f"grad can be implicitly created only for scalar outputs: {_name(f)} returned shape {tuple(y.shape)}, expected "
@@ -257,9 +253,7 @@ def grad_and_value(
     return transformed
 
 
-def grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of `f`.
 
     Args:
@@ -331,16 +325,12 @@ def _matching(given: Any, like: Sequence[Tensor], structure: Any, name: str) -> 
     for i, (t, x) in enumerate(zip(items, like, strict=True)):
         t = t if isinstance(t, Tensor) else Tensor(as_array(t))
         if t.shape != x.shape:
-            raise ShapeError(
-                f"{name}{tree.paths(given)[i]} has shape {tuple(t.shape)}, expected {tuple(x.shape)}."
-            )
+            raise ShapeError(f"{name}{tree.paths(given)[i]} has shape {tuple(t.shape)}, expected {tuple(x.shape)}.")
         checked.append(t if t.dtype == x.dtype else ops.astype(t, x.dtype))
     return checked
 
 
-def jvp(
-    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False
-) -> Any:
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
     """The value of `f` and its derivative along a direction:  J t , by forward mode.
 
     Args:
@@ -360,9 +350,7 @@ def jvp(
     (tensor([1., 4.]), tensor([2., 0.]))
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise StructureError(
-            "jvp: primals and tangents are tuples with one entry for each argument of the function."
-        )
+        raise StructureError("jvp: primals and tangents are tuples with one entry for each argument of the function.")
     values, structure = _inputs(tuple(primals), "primals")
     directions = _matching(tuple(tangents), values, structure, "tangents")
     aux = None
@@ -446,8 +434,7 @@ def vmap(
         items, structure = tree.flatten(args)
         axes = _axes(in_dims, args, len(items))
         tensors = [
-            x if isinstance(x, Tensor) or axis is None else ops.tensor(x)
-            for x, axis in zip(items, axes, strict=True)
+            x if isinstance(x, Tensor) or axis is None else ops.tensor(x) for x, axis in zip(items, axes, strict=True)
         ]
         size = _mapped_size(tensors, axes, args)
         with Level("vmap", size, randomness) as level:
@@ -507,9 +494,7 @@ def _spread(prefix: Any, full: Any, name: str) -> list[Any]:
     try:
         return tree.broadcast(prefix, full, is_leaf=_is_axis)
     except ValueError as error:
-        raise StructureError(
-            f"{name} {prefix!r} is no prefix of the tree that it belongs to: {error}"
-        ) from None
+        raise StructureError(f"{name} {prefix!r} is no prefix of the tree that it belongs to: {error}") from None
 
 
 def _mapped_size(tensors: list[Any], axes: list[Any], args: Any) -> int:

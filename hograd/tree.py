@@ -133,9 +133,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     return flat, unravel
 
 
-def register(
-    cls: T, flatten_function: Callable[[Any], Any], unflatten_function: Callable[[Any, Any], Any]
-) -> T:
+def register(cls: T, flatten_function: Callable[[Any], Any], unflatten_function: Callable[[Any, Any], Any]) -> T:
     """Make instances of a class trees: `flatten_function` gives (children, metadata, names of the children)."""
     optree.register_pytree_node(cls, flatten_function, unflatten_function, namespace=NAMESPACE)
     return cls

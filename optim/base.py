@@ -154,8 +154,7 @@ class Optimizer:
             # A tuple such as betas holds several hyperparameters.
             several = type(value) is tuple
             spread = [
-                self._spread(v, params, structure, count, step, field.name)
-                for v in (value if several else (value,))
+                self._spread(v, params, structure, count, step, field.name) for v in (value if several else (value,))
             ]
             shared = shared and all(one for one, _ in spread)
             columns[field.name] = (

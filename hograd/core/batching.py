@@ -32,9 +32,7 @@ def batch(primitive: Primitive, args: Any, params: dict[str, Any], number: int) 
     return Batched(bare(rule(primitive, level.size, values, batched, params)), number)
 
 
-def align(
-    primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
-) -> Any:
+def align(primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]) -> Any:
     """Elementwise operations: give every batched value the axes of the longest, behind the batch axis."""
     rank = max(getattr(v, "ndim", 0) - b for v, b in zip(values, batched, strict=True))
     aligned = [
@@ -47,9 +45,7 @@ def align(
 def shift(*names: str) -> Callable[..., Any]:
     """A rule for operations whose parameters `names` are axes (an int or a tuple): all move up by one."""
 
-    def rule(
-        primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
-    ) -> Any:
+    def rule(primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]) -> Any:
         moved = dict(params)
         for name in names:
             axes = params[name]
@@ -59,9 +55,7 @@ def shift(*names: str) -> Callable[..., Any]:
     return rule
 
 
-def loop(
-    primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]
-) -> Any:
+def loop(primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]) -> Any:
     """Any operation: one call for each element, stacked."""
     answers = []
     for i in range(size):

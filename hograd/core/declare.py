@@ -55,9 +55,7 @@ operations: dict[str, Operation] = {}
 """Every operation that has samples, by name."""
 
 
-def _publish(
-    name: str, function: Any, kernel: Any, samples: Any, doc: str, differentiable: bool = True
-) -> Any:
+def _publish(name: str, function: Any, kernel: Any, samples: Any, doc: str, differentiable: bool = True) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     function.__module__ = "hograd"

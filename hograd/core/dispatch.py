@@ -18,8 +18,7 @@ from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError
 
 RAW: set[type] = {np.ndarray} | {
-    np.dtype(code).type
-    for code in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", "F", "D")
+    np.dtype(code).type for code in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", "F", "D")
 }
 """Types of values on which kernels work."""
 
@@ -52,9 +51,7 @@ def apply(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
 
 def call(primitive: Primitive, args: Any, params: dict[str, Any]) -> Tensor:
     """Apply an operation to what a user gave: tensors, arrays, numbers or nested lists."""
-    cleaned = [
-        arg if isinstance(arg, Tensor) else as_operand(arg, primitive, i) for i, arg in enumerate(args)
-    ]
+    cleaned = [arg if isinstance(arg, Tensor) else as_operand(arg, primitive, i) for i, arg in enumerate(args)]
     if all(map(is_number, cleaned)):
         cleaned = [as_array(arg) for arg in cleaned]
     return wrap(apply(primitive, cleaned, params))
@@ -64,9 +61,7 @@ def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
     """An argument that is no tensor, as an array or a Python number."""
     if is_number(arg):
         return arg
-    if isinstance(arg, np.generic) and not isinstance(
-        arg, (np.str_, np.bytes_, np.datetime64, np.timedelta64)
-    ):
+    if isinstance(arg, np.generic) and not isinstance(arg, (np.str_, np.bytes_, np.datetime64, np.timedelta64)):
         return arg.item()
     if isinstance(arg, np.ndarray):
         return as_array(arg, name=f"argument {position} of {getattr(primitive, 'name', primitive)}")
@@ -140,9 +135,7 @@ def promote(primitive: Primitive | str, *args: Any) -> list[Any]:
     if not arrays:
         return operands
     top = max(_category(a) for a in operands)
-    strongest = [a for a in arrays if a.ndim and _category(a) == top] or [
-        a for a in arrays if _category(a) == top
-    ]
+    strongest = [a for a in arrays if a.ndim and _category(a) == top] or [a for a in arrays if _category(a) == top]
     if strongest:
         dtype = np.result_type(*[a.dtype for a in strongest])
     else:

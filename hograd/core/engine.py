@@ -147,9 +147,7 @@ def _unpack(node: Node, number: int, create_graph: bool) -> tuple[Any, ...]:
 def unbroadcast(F: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a cotangent over the axes along which its value had been repeated."""
     extra = g.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
     return F.reshape(F.sum(g, axis=axes), shape) if axes else F.reshape(g, shape)
 
 
@@ -246,13 +244,9 @@ def grad(
         if not isinstance(x, Tensor):
             raise DtypeError(f"inputs[{i}] is {type(x).__name__}, expected a tensor.")
     if is_grads_batched:
-        result = _batched_grad(
-            heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
-        )
+        result = _batched_grad(heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     else:
-        result = _grad(
-            heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
-        )
+        result = _grad(heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     flat = isinstance(inputs, Tensor) or (
         isinstance(inputs, (list, tuple)) and all(isinstance(x, Tensor) for x in inputs)
     )
@@ -299,9 +293,7 @@ def _grad(
             )
     open_level = level_of(number)
     raw = (number == 0 or (open_level is not None and open_level.raw)) and not create_graph
-    seeds_raw = raw and all(
-        type(seed) is Tensor and seed.node is None and is_raw(seed.value) for _, seed in roots
-    )
+    seeds_raw = raw and all(type(seed) is Tensor and seed.node is None and is_raw(seed.value) for _, seed in roots)
     if seeds_raw:
         roots = [(node, seed.value) for node, seed in roots]
     pulled = backward_pass(
@@ -336,9 +328,7 @@ def _finish(
     return result
 
 
-def _grad_inside_vmap(
-    number: int, heads: list[Tensor], leaves: list[Tensor], seeds: list[Any], *options: Any
-) -> list:
+def _grad_inside_vmap(number: int, heads: list[Tensor], leaves: list[Tensor], seeds: list[Any], *options: Any) -> list:
     """Inside vmap the tape lies below the batch axis; elements are independent, so one pass serves all."""
     for i, x in enumerate(leaves):
         if x.level != number:
@@ -391,9 +381,7 @@ def _seeds(heads: list[Tensor], weights: Any) -> list[Any]:
     else:
         given = [weights]
     if len(given) != len(heads):
-        raise GradientError(
-            f"got {len(heads)} tensors and {len(given)} gradients: expected one for each output."
-        )
+        raise GradientError(f"got {len(heads)} tensors and {len(given)} gradients: expected one for each output.")
     seeds: list[Any] = []
     for i, (head, seed) in enumerate(zip(heads, given, strict=True)):
         if seed is None:
@@ -467,9 +455,7 @@ def backward(
     roots: list[tuple[Node, Any]] = []
     for i, (head, seed) in enumerate(zip(heads, seeds, strict=True)):
         if type(head) is not Tensor:
-            raise LevelError(
-                "backward() was called inside vmap or jvp: use grad, which returns the gradient instead."
-            )
+            raise LevelError("backward() was called inside vmap or jvp: use grad, which returns the gradient instead.")
         if head.node is None:
             raise GradientError(_no_graph_message(i, "tensors"))
         roots.append((head.node, seed))

@@ -35,9 +35,7 @@ def unary(primitive: Primitive) -> Callable[[Any], Tensor]:
                 level = x.level
                 if floats_only and level >= state.floor:
                     y = kernel(value)
-                    saved = (
-                        (y if keeps_y else None, value if keeps_x else None) if keeps_y or keeps_x else None
-                    )
+                    saved = (y if keeps_y else None, value if keeps_x else None) if keeps_y or keeps_x else None
                     return Tensor(y, Node(primitive, (node,), saved, None, y.shape, y.dtype), level)
                 return Tensor(kernel(value))
         return call(primitive, (as_floating(x, primitive) if floats_only else x,), {})

@@ -62,9 +62,7 @@ def set_printoptions(
     """
     global _options
     if profile is not None and profile not in _PROFILES:
-        raise ValueError(
-            f"profile is {profile!r}, expected one of {', '.join(map(repr, _PROFILES))}, or None."
-        )
+        raise ValueError(f"profile is {profile!r}, expected one of {', '.join(map(repr, _PROFILES))}, or None.")
     if not (sci_mode is None or isinstance(sci_mode, (bool, np.bool_))):
         raise TypeError(f"sci_mode is {sci_mode!r}, expected True, False, or None for a choice by range.")
     numbers: dict[str, Any] = {
@@ -85,9 +83,7 @@ def set_printoptions(
     _options = replace(_PROFILES[profile] if profile else _options, **given, sci_mode=sci_mode)
 
 
-def format_tensor(
-    array: Any, *, prefix: str = "tensor", default_dtype: Any, suffixes: Sequence[str] = ()
-) -> str:
+def format_tensor(array: Any, *, prefix: str = "tensor", default_dtype: Any, suffixes: Sequence[str] = ()) -> str:
     """The text of `array` as PyTorch prints it: `prefix(numbers, suffix, ...)`.
 
     The dtype is written as a suffix unless the reader infers it: `default_dtype` goes without, and where

@@ -29,9 +29,7 @@ def push_forward(primitive: Primitive, args: Any, params: dict[str, Any], number
     return answer if tangent is None else Dual(answer, bare(tangent), number)
 
 
-def tangent_of(
-    primitive: Primitive, tangents: list[Any], values: tuple[Any, ...], params: dict[str, Any]
-) -> Any:
+def tangent_of(primitive: Primitive, tangents: list[Any], values: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The tangent of the answer values[0], given those of the arguments; None is zero."""
     raw = all(map(is_raw, values)) and all(t is None or is_raw(t) for t in tangents)
     F = kernels if raw else ops
@@ -73,9 +71,7 @@ def tangent_of(
     return tangent
 
 
-def _push_linear(
-    F: Any, primitive: Primitive, tangents: list[Any], primals: Any, params: dict[str, Any]
-) -> Any:
+def _push_linear(F: Any, primitive: Primitive, tangents: list[Any], primals: Any, params: dict[str, Any]) -> Any:
     """A linear primitive does with tangents what it does with values; indices and the like stay."""
     arguments = []
     for i, (t, x) in enumerate(zip(tangents, primals, strict=True)):
@@ -89,9 +85,7 @@ def _namespace(value: Any) -> Any:
     return ops if isinstance(value, Tensor) else kernels
 
 
-def _transpose_twice(
-    primitive: Primitive, tangents: Any, values: tuple[Any, ...], params: dict[str, Any]
-) -> Any:
+def _transpose_twice(primitive: Primitive, tangents: Any, values: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The tangent from the vjp alone: a vjp is linear in its cotangent, and its transpose is the jvp."""
     from hograd.core.engine import backward_pass, below
 
@@ -102,9 +96,7 @@ def _transpose_twice(
                 continue
             zero = ops.zeros_like(values[0])
             seed = Tensor(bare(zero), leaf(zero), level.number)
-            wrapped = tuple(
-                v if isinstance(v, Tensor) or not hasattr(v, "shape") else Tensor(v) for v in values
-            )
+            wrapped = tuple(v if isinstance(v, Tensor) or not hasattr(v, "shape") else Tensor(v) for v in values)
             pulled = primitive.vjps[i](ops, seed, wrapped, params)
             if pulled is None or pulled.level != level.number:
                 continue

@@ -87,9 +87,7 @@ class Primitive:
             if self.arguments[-1].startswith("*"):
                 self.vjps = Repeated(self.vjps, position_aware=self.kind == "variadic")
             wanted = frozenset().union(*self.needs)
-            self.shapes = tuple(
-                (i, f"{n}_shape") for i, n in enumerate(self.arguments) if f"{n}_shape" in wanted
-            )
+            self.shapes = tuple((i, f"{n}_shape") for i, n in enumerate(self.arguments) if f"{n}_shape" in wanted)
         if name in primitives:
             raise ValueError(f"a primitive named {name!r} exists already")
         primitives[name] = self
@@ -139,9 +137,7 @@ def adapt(rule: Any, arguments: tuple[str, ...]) -> tuple[Rule | None, frozenset
         positions[arguments[-1][1:]] = slice(len(arguments), None)  # type: ignore[assignment]
     product = "g" in names
     reads = names[2 if product else 1 :]
-    needs = frozenset(
-        "*" + n if "*" + n in arguments else n for n in reads if n in positions or n.endswith("_shape")
-    )
+    needs = frozenset("*" + n if "*" + n in arguments else n for n in reads if n in positions or n.endswith("_shape"))
     values = [positions[n] for n in reads if n in positions]
     params = [n for n in reads if n not in positions]
     if [n for n in reads if n in positions] + params != list(reads):

@@ -163,9 +163,7 @@ class Tensor(Operations):
         if value is not None and not isinstance(value, Tensor):
             raise DtypeError(f"grad is {type(value).__name__}, expected a tensor or None.")
         if value is not None and value.shape != self.shape:
-            raise ShapeError(
-                f"grad has shape {tuple(value.shape)}, but the tensor has shape {tuple(self.shape)}."
-            )
+            raise ShapeError(f"grad has shape {tuple(value.shape)}, but the tensor has shape {tuple(self.shape)}.")
         self.gradient = value
 
     @property
@@ -223,9 +221,7 @@ class Tensor(Operations):
     def numpy(self) -> np.ndarray:
         """The values as a read-only NumPy array."""
         if self.requires_grad:
-            raise GradientError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         view = np.asarray(concrete(self, "numpy()")).view()
         view.flags.writeable = False
         return view
@@ -308,9 +304,7 @@ class Tensor(Operations):
             )
         if new.dtype != self.dtype:
             if new.dtype.kind not in "biu" and self.dtype.kind in "biu":
-                raise DtypeError(
-                    f"result type {new.dtype} can't be cast to the desired output type {self.dtype}."
-                )
+                raise DtypeError(f"result type {new.dtype} can't be cast to the desired output type {self.dtype}.")
             new = ops.astype(new, self.dtype)
         if type(self) is Tensor and self.node is not None and self.node.primitive is None and self.level == 0:
             if state.floor <= 0:

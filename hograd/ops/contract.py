@@ -111,9 +111,7 @@ def dot(a: Any, b: Any) -> Tensor:
     """
     a, b = tensor_of(a, "dot"), tensor_of(b, "dot")
     if a.ndim != 1 or b.ndim != 1:
-        raise ShapeError(
-            f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors: use matmul or tensordot."
-        )
+        raise ShapeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors: use matmul or tensordot.")
     return matmul(a, b)
 
 
@@ -191,17 +189,11 @@ def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[str], str]:
     terms = []
     for i, (term, x) in enumerate(zip(labels, operands, strict=True)):
         named = term.replace("...", "")
-        if (
-            not all(c.isalpha() for c in named)
-            or ("..." not in term and len(named) != x.ndim)
-            or len(named) > x.ndim
-        ):
+        if not all(c.isalpha() for c in named) or ("..." not in term and len(named) != x.ndim) or len(named) > x.ndim:
             raise ArgumentError(
                 f"einsum: {term!r} in {equation!r} does not fit operand {i}, of shape {tuple(x.shape)}."
             )
-        terms.append(
-            term.replace("...", dots[longest - (x.ndim - len(named)) :] if x.ndim > len(named) else "")
-        )
+        terms.append(term.replace("...", dots[longest - (x.ndim - len(named)) :] if x.ndim > len(named) else ""))
     if arrow:
         answer = right.replace("...", dots)
     else:
@@ -209,9 +201,7 @@ def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[str], str]:
         answer = dots + "".join(sorted(c for c, n in counts.items() if n == 1 and c not in dots))
     missing = [c for c in answer if not any(c in term for term in terms)]
     if missing or len(set(answer)) != len(answer):
-        raise ArgumentError(
-            f"einsum: the answer's labels in {equation!r} must each stand once, and in an operand."
-        )
+        raise ArgumentError(f"einsum: the answer's labels in {equation!r} must each stand once, and in an operand.")
     return terms, answer
 
 

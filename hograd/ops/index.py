@@ -76,9 +76,7 @@ def parse(index: Any, shape: tuple[int, ...]) -> Index:
     for entry in template:
         axis = None if entry is None else next(axes)
         if isinstance(entry, int) and axis is not None and not -shape[axis] <= entry < shape[axis]:
-            raise IndexingError(
-                f"index {entry} is out of bounds for dimension {axis} with size {shape[axis]}."
-            )
+            raise IndexingError(f"index {entry} is out of bounds for dimension {axis} with size {shape[axis]}.")
     return Index(tuple(template), tuple(arrays))
 
 
@@ -125,9 +123,7 @@ _put = linear(
 )
 
 
-@operation(
-    _put_kernel, lambda s: [case(s.normal(2, 3), (slice(1, 3),), (4, 3)), case(s.normal(), (1,), (3,))]
-)
+@operation(_put_kernel, lambda s: [case(s.normal(2, 3), (slice(1, 3),), (4, 3)), case(s.normal(), (1,), (3,))])
 def put(x: Any, index: Any, shape: Any) -> Tensor:
     """Zeros of `shape` with `x` at the basic `index`, the adjoint of reading that index.
 
@@ -279,17 +275,11 @@ def take_along_axis(x: Any, indices: Any, axis: int) -> Tensor:
     x, indices = tensor_of(x, "take_along_axis"), tensor_of(indices, "take_along_axis")
     axis = axis_of(axis, x.ndim, "take_along_axis")
     if indices.ndim != x.ndim:
-        raise ShapeError(
-            f"take_along_axis: indices have {indices.ndim} axes, expected as many as x, {x.ndim}."
-        )
+        raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, expected as many as x, {x.ndim}.")
     if any(
-        n not in (1, m) and m != 1
-        for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
-        if i != axis
+        n not in (1, m) and m != 1 for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True)) if i != axis
     ):
-        raise ShapeError(
-            f"take_along_axis: indices of shape {tuple(indices.shape)} do not fit x, {tuple(x.shape)}."
-        )
+        raise ShapeError(f"take_along_axis: indices of shape {tuple(indices.shape)} do not fit x, {tuple(x.shape)}.")
     entries = [
         indices
         if i == axis
@@ -359,9 +349,7 @@ def _value_at(x: Any, index: Any, value: Any, name: str) -> tuple[Tensor, Index,
     extra = value.ndim - len(shape)
     if extra > 0 and all(n == 1 for n in value.shape[:extra]):
         value = ops.reshape(value, value.shape[extra:])
-    if value.ndim > len(shape) or any(
-        n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
-    ):
+    if value.ndim > len(shape) or any(n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)):
         raise ShapeError(
             f"shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to indexing result of shape {shape}."
         )

@@ -49,9 +49,7 @@ def default_generator() -> np.random.Generator:
     return _local.generator
 
 
-def _draw(
-    draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool, name: str
-) -> Tensor:
+def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool, name: str) -> Tensor:
     lengths = shape_of(shape[0] if len(shape) == 1 else shape, name)
     if min(lengths, default=0) < 0:
         raise ArgumentError(f"{name} got shape {lengths}, expected lengths of at least 0.")
@@ -104,9 +102,7 @@ def randn(*shape: Any, dtype: Any = None, generator: Any = None, requires_grad: 
     >>> ho.randn(2, 3).shape
     (2, 3)
     """
-    return _draw(
-        lambda source, full: source.standard_normal(full), shape, dtype, generator, requires_grad, "randn"
-    )
+    return _draw(lambda source, full: source.standard_normal(full), shape, dtype, generator, requires_grad, "randn")
 
 
 def randint(
@@ -130,9 +126,7 @@ def randint(
         low, high = 0, low
     if low >= high:
         raise ArgumentError(f"randint got low={low} and high={high}, expected low < high.")
-    return _draw(
-        lambda source, full: source.integers(low, high, full), (size,), dtype, generator, False, "randint"
-    )
+    return _draw(lambda source, full: source.integers(low, high, full), (size,), dtype, generator, False, "randint")
 
 
 def randperm(n: int, *, generator: Any = None) -> Tensor:

@@ -70,17 +70,11 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) 
         x = ops.astype(x, dtype)
     elif x.dtype.kind in "bui" and x.dtype != np.int64:
         x = ops.astype(x, np.int64)
-    return wrap(
-        apply(_sum, (x,), {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)})
-    )
+    return wrap(apply(_sum, (x,), {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)}))
 
 
 def _mean_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    count = (
-        x.size
-        if axis is None
-        else math.prod([x.shape[a] for a in (axis if type(axis) is tuple else (axis,))])
-    )
+    count = x.size if axis is None else math.prod([x.shape[a] for a in (axis if type(axis) is tuple else (axis,))])
     total = np.add.reduce(x, axis=axis, keepdims=keepdims)
     return total / count if count else total * math.nan
 
@@ -117,9 +111,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
         x = ops.astype(x, dtype)
     if x.dtype.kind in "bui":
         x = ops.astype(x, default_dtype())
-    return wrap(
-        apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)})
-    )
+    return wrap(apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)}))
 
 
 def _extremum(name: str, reduce: Any) -> Any:
@@ -149,9 +141,7 @@ def _reduce_extremum(primitive: Any, x: Any, axis: Any, keepdims: bool) -> Tenso
     x = tensor_of(x, primitive.name)
     axes = axes_of(axis, x.ndim, primitive.name)
     if 0 in [x.shape[a] for a in axes]:
-        raise ShapeError(
-            f"{primitive.name} over no elements: shape {tuple(x.shape)}, axis {axis}; it has no identity."
-        )
+        raise ShapeError(f"{primitive.name} over no elements: shape {tuple(x.shape)}, axis {axis}; it has no identity.")
     return wrap(apply(primitive, (x,), {"axis": axes, "keepdims": builtins.bool(keepdims)}))
 
 
@@ -304,12 +294,8 @@ def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     return _find(_argmin, x, axis, keepdims)
 
 
-_any = general(
-    "any", lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims), None, batch=shift("axis")
-)
-_all = general(
-    "all", lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims), None, batch=shift("axis")
-)
+_any = general("any", lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims), None, batch=shift("axis"))
+_all = general("all", lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims), None, batch=shift("axis"))
 
 
 def _masks(s: Any) -> list[Any]:
@@ -325,9 +311,7 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     tensor([ True, False])
     """
     x = tensor_of(x, "any")
-    return wrap(
-        apply(_any, (x,), {"axis": axes_of(axis, x.ndim, "any"), "keepdims": builtins.bool(keepdims)})
-    )
+    return wrap(apply(_any, (x,), {"axis": axes_of(axis, x.ndim, "any"), "keepdims": builtins.bool(keepdims)}))
 
 
 @operation(_all.kernel, _masks, differentiable=False)
@@ -339,9 +323,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     tensor([ True, False])
     """
     x = tensor_of(x, "all")
-    return wrap(
-        apply(_all, (x,), {"axis": axes_of(axis, x.ndim, "all"), "keepdims": builtins.bool(keepdims)})
-    )
+    return wrap(apply(_all, (x,), {"axis": axes_of(axis, x.ndim, "all"), "keepdims": builtins.bool(keepdims)}))
 
 
 @composite(

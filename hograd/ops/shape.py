@@ -62,9 +62,7 @@ def reshape(x: Any, shape: Any) -> Tensor:
         others = -math.prod(lengths)
         lengths = tuple(x.numel() // others if n == -1 and others else n for n in lengths)
     if math.prod(lengths) != x.numel() or min(lengths, default=0) < 0:
-        raise ShapeError(
-            f"shape '{list(shape_of(shape, 'reshape'))}' is invalid for input of size {x.numel()}."
-        )
+        raise ShapeError(f"shape '{list(shape_of(shape, 'reshape'))}' is invalid for input of size {x.numel()}.")
     return x if lengths == x.shape else wrap(apply(_reshape, (x,), {"shape": lengths}))
 
 
@@ -146,9 +144,7 @@ def transpose(x: Any, *axes: Any) -> Tensor:
     if len(axes) == 1 and isinstance(axes[0], Sequence):
         return permute(x, axes[0])
     if len(axes) != 2:
-        raise ArgumentError(
-            f"transpose got {len(axes)} axes, expected two to swap, or one tuple with all of them."
-        )
+        raise ArgumentError(f"transpose got {len(axes)} axes, expected two to swap, or one tuple with all of them.")
     return swapaxes(x, *axes)
 
 
@@ -177,14 +173,10 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     x = tensor_of(x, "moveaxis")
     sources, places = (list(a) if isinstance(a, Sequence) else [a] for a in (source, destination))
     if len(sources) != len(places):
-        raise ArgumentError(
-            f"moveaxis got {len(sources)} sources and {len(places)} destinations, expected as many."
-        )
+        raise ArgumentError(f"moveaxis got {len(sources)} sources and {len(places)} destinations, expected as many.")
     sources = [axis_of(a, x.ndim, "moveaxis") for a in sources]
     order = [i for i in range(x.ndim) if i not in sources]
-    for place, axis in sorted(
-        (axis_of(p, x.ndim, "moveaxis"), a) for p, a in zip(places, sources, strict=True)
-    ):
+    for place, axis in sorted((axis_of(p, x.ndim, "moveaxis"), a) for p, a in zip(places, sources, strict=True)):
         order.insert(place, axis)
     return permute(x, order)
 
@@ -219,9 +211,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
     lengths = shape_of(shape, "broadcast_to")
     extra = len(lengths) - x.ndim
     if extra < 0 or any(n not in (1, m) for n, m in zip(x.shape, lengths[max(extra, 0) :], strict=True)):
-        raise ShapeError(
-            f"broadcast_to: x has shape {tuple(x.shape)}, which cannot be repeated to shape {lengths}."
-        )
+        raise ShapeError(f"broadcast_to: x has shape {tuple(x.shape)}, which cannot be repeated to shape {lengths}.")
     return x if lengths == x.shape else wrap(apply(_broadcast, (x,), {"shape": lengths}))
 
 
@@ -261,9 +251,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
 
 
-@operation(
-    np.expand_dims, lambda s: [case(s.normal(3, 4), 1), case(s.normal(), 0), case(s.normal(3), (0, -1))]
-)
+@operation(np.expand_dims, lambda s: [case(s.normal(3, 4), 1), case(s.normal(), 0), case(s.normal(3), (0, -1))])
 def expand_dims(x: Any, axis: Any) -> Tensor:
     """The tensor with new axes of length 1 at the places `axis` of the answer (`dim`).
 
@@ -285,9 +273,7 @@ unsqueeze = expand_dims
 ops.unsqueeze = expand_dims
 
 
-@operation(
-    lambda x, a=0, b=-1: x.reshape(-1), lambda s: [case(s.normal(2, 3, 4)), case(s.normal(2, 3, 4), 1)]
-)
+@operation(lambda x, a=0, b=-1: x.reshape(-1), lambda s: [case(s.normal(2, 3, 4)), case(s.normal(2, 3, 4), 1)])
 def flatten(x: Any, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """The axes from `start_axis` to `end_axis`, both included, made one.
 
@@ -418,9 +404,7 @@ def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
     if isinstance(sizes, Sequence):
         lengths = list(shape_of(sizes, "split"))
         if sum(lengths) != length or min(lengths, default=0) < 0:
-            raise ShapeError(
-                f"split got sizes {lengths}, expected lengths that add up to {length} along axis {axis}."
-            )
+            raise ShapeError(f"split got sizes {lengths}, expected lengths that add up to {length} along axis {axis}.")
     else:
         if sizes < 1:
             raise ArgumentError(f"split got size {sizes}, expected at least 1.")

@@ -172,16 +172,12 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Tenso
 
 def _check_classes(target: Any, count: int) -> None:
     if target.dtype.kind not in "iu":
-        raise DtypeError(
-            f"cross_entropy: target has dtype {target.dtype}, expected integer classes or probabilities."
-        )
+        raise DtypeError(f"cross_entropy: target has dtype {target.dtype}, expected integer classes or probabilities.")
     while isinstance(target, Tensor):
         target = target.value
     if target.size and not (target.min() >= 0 and target.max() < count):
         wrong = target.min() if target.min() < 0 else target.max()
-        raise IndexingError(
-            f"cross_entropy: target class {wrong} is out of range, expected 0 to {count - 1}."
-        )
+        raise IndexingError(f"cross_entropy: target class {wrong} is out of range, expected 0 to {count - 1}.")
 
 
 @composite(lambda s: [case(s.normal(3, 4), s.normal(3, 4)), case(s.normal(5), s.normal(5), reduction="none")])
