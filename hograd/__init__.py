@@ -10,11 +10,28 @@ from hograd import autograd, errors, func, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
-from hograd.core.engine import grad
 from hograd.core.format import set_printoptions
+from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
+from hograd.ops.arithmetic import (
+    add,
+    div,
+    floor_divide,
+    mul,
+    neg,
+    pow,
+    reciprocal,
+    remainder,
+    square,
+    sub,
+)
 from hograd.ops.contract import dot, einsum, matmul, outer, tensordot
+from hograd.ops.convert import (
+    astype,
+    clone,
+    stop_gradient,
+)
 from hograd.ops.create import (
     arange,
     as_tensor,
@@ -30,27 +47,41 @@ from hograd.ops.create import (
 )
 from hograd.ops.elementwise import (
     abs,
-    add,
-    astype,
+    cos,
+    exp,
+    expm1,
+    log,
+    log1p,
+    relu,
+    safe_sqrt,
+    sigmoid,
+    sign,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
+)
+from hograd.ops.extrema import (
+    amax,
+    amin,
+    argmax,
+    argmin,
+    max,
+    min,
+)
+from hograd.ops.index import at_add, at_set, getitem, put, take_along_axis
+from hograd.ops.logic import (
     bitwise_and,
     bitwise_not,
     bitwise_or,
     bitwise_xor,
     clip,
-    clone,
-    cos,
-    div,
     eq,
-    exp,
-    expm1,
-    floor_divide,
     ge,
     gt,
     isfinite,
     isnan,
     le,
-    log,
-    log1p,
     logical_and,
     logical_not,
     logical_or,
@@ -58,26 +89,9 @@ from hograd.ops.elementwise import (
     lt,
     maximum,
     minimum,
-    mul,
     ne,
-    neg,
-    pow,
-    reciprocal,
-    relu,
-    remainder,
-    safe_sqrt,
-    sigmoid,
-    sign,
-    sin,
-    softplus,
-    sqrt,
-    square,
-    stop_gradient,
-    sub,
-    tanh,
     where,
 )
-from hograd.ops.index import at_add, at_set, getitem, put, take_along_axis
 from hograd.ops.random import (
     bernoulli,
     default_generator,
@@ -92,15 +106,9 @@ from hograd.ops.random import (
 )
 from hograd.ops.reduce import (
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
     logsumexp,
-    max,
     mean,
-    min,
     norm,
     prod,
     std,

@@ -49,3 +49,7 @@ class LevelError(GradientError):
 
 class MissingExtraError(HogradError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class GradcheckError(HogradError, AssertionError):
+    """A derivative differs from the numerical one, or cannot be compared with it."""

@@ -90,10 +90,11 @@ def detach(tree: Any) -> Any:
 
 def difference(expected: Any, found: Any, expected_name: str, found_name: str) -> str:
     """A sentence on the first place where two trees that must be alike differ."""
+    start = f"{found_name} differs in structure from {expected_name}"
     for ours, theirs in zip(paths(expected), paths(found), strict=False):
         if ours != theirs:
-            return f"{found_name} differs in structure from {expected_name}: {found_name}{theirs} stands where {expected_name}{ours} does."
-    return f"{found_name} differs in structure from {expected_name}: found {structure(found)}, expected {structure(expected)}."
+            return f"{start}: {found_name}{theirs} stands where {expected_name}{ours} does."
+    return f"{start}: found {structure(found)}, expected {structure(expected)}."
 
 
 def broadcast(prefix: Any, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:

@@ -22,8 +22,8 @@ class Adam(Optimizer):
         eps: added to the root, > 0 wherever a second moment can be 0.
         weight_decay: L2 strength, >= 0.
 
-    Every hyperparameter (each of `betas` too) may be a number, a tensor, a tree like the parameters, or a schedule. Where a
-    second moment is exactly 0 the first one is too, and the derivative of the root drops out: it is taken as 0.
+    Every hyperparameter (each of `betas` too) may be a number, a tensor, a tree like the parameters, or a schedule.
+    Where a second moment is exactly 0 the first one is too, and the derivative of the root drops out: it is taken as 0.
 
     >>> import hograd as ho
     >>> opt = Adam(lr=0.1)

@@ -15,7 +15,7 @@ Hyperparameter = Any
 """A number, a tensor, a tree of them like the parameters, or a `Schedule`."""
 
 
-def static(default: Any) -> Any:
+def static(*, default: Any) -> Any:
     """A field that is an option and not a hyperparameter: it is no leaf of the optimizer."""
     return dataclasses.field(default=default, metadata={"static": True})
 

@@ -6,7 +6,7 @@ import math
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from hograd import where
+from hograd import Tensor, where
 from optim.base import Hyperparameter, Optimizer, is_off, static
 
 
@@ -37,7 +37,7 @@ class SGD(Optimizer):
     momentum: Hyperparameter = 0.0
     dampening: Hyperparameter = 0.0
     weight_decay: Hyperparameter = 0.0
-    nesterov: bool = static(False)
+    nesterov: bool = static(default=False)
 
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
@@ -56,9 +56,7 @@ class SGD(Optimizer):
             return p - hyper.lr * g, state
         m = hyper.momentum * state["momentum"]
         m = m + g if is_off(hyper.dampening) else m + (1 - hyper.dampening) * g
-        if isinstance(step, int):
-            m = g if step == 0 else m
-        else:
-            m = where(step == 0, g, m)
+        first = step == 0
+        m = where(first, g, m) if isinstance(first, Tensor) else g if first else m
         direction = g + hyper.momentum * m if self.nesterov else m
         return p - hyper.lr * direction, {"momentum": m}

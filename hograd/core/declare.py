@@ -146,10 +146,10 @@ def composite(
         def public(*args: Any, **kwargs: Any) -> R:
             return function(ops, *args, **kwargs)
 
-        public = _torch_names(public, signature.replace(parameters=own))
-        register(called, public, functools.partial(function, kernels))
-        operations[called] = Operation(called, public, samples, True)
-        return public
+        renamed = _torch_names(public, signature.replace(parameters=own))
+        register(called, renamed, functools.partial(function, kernels))
+        operations[called] = Operation(called, renamed, samples, True)
+        return renamed
 
     return decorate
 

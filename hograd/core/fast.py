@@ -84,12 +84,13 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
                         saved = (y if keep_y else None, x if keep_a else None, z if keep_b else None)
                     return Tensor(y, Node(primitive, (p, q), saved, None, y.shape, y.dtype), level)
             elif type(b) is float or type(b) is int:
-                if type(x) in RAW and x.dtype.kind == "f":
-                    y = kernel(x, b)
-                    if p is None or a.level < state.floor or not differentiable:
-                        return Tensor(y)
-                    saved = (y if ya else None, x if aa else None, b) if ya or aa or ba else None
-                    return Tensor(y, Node(primitive, (p, None), saved, None, y.shape, y.dtype), a.level)
+                if type(x) not in RAW or x.dtype.kind != "f":
+                    return call(primitive, promote(primitive, a, b) if differentiable else (a, b), {})
+                y = kernel(x, b)
+                if p is None or a.level < state.floor or not differentiable:
+                    return Tensor(y)
+                saved = (y if ya else None, x if aa else None, b) if ya or aa or ba else None
+                return Tensor(y, Node(primitive, (p, None), saved, None, y.shape, y.dtype), a.level)
         elif type(b) is Tensor and (type(a) is float or type(a) is int):
             z = b.value
             if type(z) in RAW and z.dtype.kind == "f":

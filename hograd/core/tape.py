@@ -53,7 +53,7 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.sequence = next(_sequence)
-        self.owner = None
+        self.owner: Any = None
 
     def name(self) -> str:
         """The operation's name in PyTorch's style, such as `MulBackward0`."""

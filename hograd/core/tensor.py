@@ -11,19 +11,18 @@ import numpy as np
 
 from hograd.backend import as_array, default_dtype
 from hograd.core.format import format_tensor
+from hograd.core.inplace import InPlace
 from hograd.core.levels import state
-from hograd.core.methods import Operations
-from hograd.core.primitive import ops
 from hograd.core.tape import Node, leaf
 from hograd.errors import DtypeError, GradientError, LevelError, ShapeError
 
 
-class Tensor(Operations):
+class Tensor(InPlace):
     """An array that can be differentiated.
 
     Made by `tensor` and the other creation functions. A tensor's array is never written to: in-place syntax
-    (`x += y`, `x[i] = v`, `x.zero_()`) makes a new array and binds this tensor to it, so views do not alias, and what an
-    earlier operation saved is never stale.
+    (`x += y`, `x[i] = v`, `x.zero_()`) makes a new array and binds this tensor to it, so views do not alias, and
+    what an earlier operation saved is never stale.
 
     >>> import hograd as ho
     >>> x = ho.tensor([1.0, 2.0], requires_grad=True)
@@ -150,8 +149,8 @@ class Tensor(Operations):
         """The gradient that `backward` added up here, or None."""
         if not self.is_leaf and self.node is not None and self.node.owner is None:
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
-                "be populated during backward(). If you indeed want the .grad field to be populated for a non-leaf "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                "attribute won't be populated during backward(). If you indeed want the .grad field to be populated for a non-leaf "
                 "Tensor, use .retain_grad() on the non-leaf Tensor.",
                 UserWarning,
                 stacklevel=2,
@@ -183,7 +182,7 @@ class Tensor(Operations):
         inputs: Any = None,
     ) -> None:
         """Add the gradient of this tensor to the `.grad` of the leaves; see `autograd.backward`."""
-        from hograd.core.engine import backward
+        from hograd.core.grad import backward
 
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
@@ -258,8 +257,8 @@ class Tensor(Operations):
     def __bool__(self) -> bool:
         if self.numel() != 1:
             raise ShapeError(
-                f"Boolean value of Tensor with {'no values' if not self.numel() else 'more than one value'} is ambiguous; "
-                "use any() or all()."
+                f"Boolean value of Tensor with {'more than one value' if self.numel() else 'no values'} is "
+                "ambiguous; use any() or all()."
             )
         return bool(self.item())
 
@@ -285,85 +284,6 @@ class Tensor(Operations):
         if not self.is_leaf:
             raise GradientError("Only leaf tensors can be pickled; use tensor.detach().")
         return _restore, (concrete(self, "pickling"), self.requires_grad)
-
-    # In-place syntax
-
-    def rebind(self, other: Tensor) -> None:
-        """Become `other`, of any kind, keeping this object's identity and `.grad`."""
-        if type(self) is not type(other):
-            self.__class__ = type(other)
-        if type(other) is Dual:
-            self.tangent = other.tangent
-        self.value, self.node, self.level = other.value, other.node, other.level
-
-    def assign(self, new: Tensor) -> Tensor:
-        """What in-place operations do with their answer, by PyTorch's rules for leaves and `no_grad`."""
-        if new.shape != self.shape:
-            raise ShapeError(
-                f"an in-place operation gives shape {tuple(new.shape)}, but the tensor has shape {tuple(self.shape)}."
-            )
-        if new.dtype != self.dtype:
-            if new.dtype.kind not in "biu" and self.dtype.kind in "biu":
-                raise DtypeError(f"result type {new.dtype} can't be cast to the desired output type {self.dtype}.")
-            new = ops.astype(new, self.dtype)
-        if type(self) is Tensor and self.node is not None and self.node.primitive is None and self.level == 0:
-            if state.floor <= 0:
-                raise GradientError(
-                    "a leaf Variable that requires grad is being used in an in-place operation. Do it under no_grad(), or "
-                    "on a clone()."
-                )
-            self.value = new.detach().value
-        elif type(self) is Tensor and self.node is not None and new.node is None and type(new) is Tensor:
-            self.value = new.value
-        else:
-            self.rebind(new)
-        return self
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self.assign(ops.add(self, other))
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self.assign(ops.sub(self, other))
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self.assign(ops.mul(self, other))
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self.assign(ops.div(self, other))
-
-    def __ipow__(self, other: Any) -> Tensor:
-        return self.assign(ops.pow(self, other))
-
-    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """`self += alpha * other`."""
-        return self.assign(ops.add(self, other if alpha == 1 else ops.mul(other, alpha)))
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """`self -= alpha * other`."""
-        return self.assign(ops.sub(self, other if alpha == 1 else ops.mul(other, alpha)))
-
-    def mul_(self, other: Any) -> Tensor:
-        """`self *= other`."""
-        return self.assign(ops.mul(self, other))
-
-    def div_(self, other: Any) -> Tensor:
-        """`self /= other`."""
-        return self.assign(ops.div(self, other))
-
-    def copy_(self, other: Any) -> Tensor:
-        """`self[...] = other`."""
-        return self.assign(ops.astype(ops.broadcast_to(as_tensor(other), self.shape), self.dtype))
-
-    def fill_(self, value: Any) -> Tensor:
-        """Set every element to `value`."""
-        return self.copy_(value)
-
-    def zero_(self) -> Tensor:
-        """Set every element to 0."""
-        return self.copy_(0)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self.assign(ops.at_set(self, index, value))
 
 
 class Dual(Tensor):

@@ -1,5 +1,31 @@
 """The operations, one file a family; importing this package declares them all."""
 
-from hograd.ops import contract, create, elementwise, index, random, reduce, shape, stable
+from hograd.ops import (
+    arithmetic,
+    contract,
+    convert,
+    create,
+    elementwise,
+    extrema,
+    index,
+    logic,
+    random,
+    reduce,
+    shape,
+    stable,
+)
 
-__all__ = ["contract", "create", "elementwise", "index", "random", "reduce", "shape", "stable"]
+__all__ = [
+    "arithmetic",
+    "contract",
+    "convert",
+    "create",
+    "elementwise",
+    "extrema",
+    "index",
+    "logic",
+    "random",
+    "reduce",
+    "shape",
+    "stable",
+]

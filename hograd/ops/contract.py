@@ -86,8 +86,8 @@ def matmul(a: Any, b: Any) -> Tensor:
     p, q = a.shape, b.shape
     if not p or not q or p[-1] != q[max(len(q) - 2, 0)]:
         raise ShapeError(
-            f"mat1 and mat2 shapes cannot be multiplied: a has shape {tuple(p)}, b has shape {tuple(q)}; expected the last "
-            "axis of a to be as long as the last but one of b."
+            f"mat1 and mat2 shapes cannot be multiplied: a has shape {tuple(p)}, b has shape {tuple(q)}; "
+            "expected the last axis of a to be as long as the last but one of b."
         )
     if len(p) > 1 and len(q) > 1:
         return wrap(apply(_matmul, (a, b), {}))
@@ -288,8 +288,8 @@ def einsum(F: Any, equation: str, *operands: Any) -> Any:
 
     Args:
         equation: such as "bij,bjk->bik": one letter for each axis of each operand; letters that are not in the answer
-            are summed; a letter that repeats within an operand stands for its diagonal; "..." for the leading axes, which
-            are broadcast. Without "->" the answer has the letters that stand once, in alphabetical order.
+            are summed; a letter that repeats within an operand stands for its diagonal; "..." for the leading axes,
+            which are broadcast. Without "->" the answer has the letters that stand once, in alphabetical order.
         *operands: tensors.
 
     Operands are contracted from left to right, two at a time, by one matrix product each.

@@ -154,7 +154,7 @@ def _batch_index(primitive: Any, size: int, values: Any, batched: Any, params: d
     arrays take one more array in front, with the positions along the batch axis, where that keeps their place.
     """
     x, *arrays = values
-    template = params["template"]
+    template: tuple[Any, ...] = params["template"]
     places = [i for i, entry in enumerate(template) if entry is SLOT or isinstance(entry, int)]
     together = places == list(range(places[0], places[0] + len(places)))
     if together and not any(batched[1:]):
@@ -351,7 +351,8 @@ def _value_at(x: Any, index: Any, value: Any, name: str) -> tuple[Tensor, Index,
         value = ops.reshape(value, value.shape[extra:])
     if value.ndim > len(shape) or any(n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)):
         raise ShapeError(
-            f"shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to indexing result of shape {shape}."
+            f"shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to indexing result of "
+            f"shape {shape}."
         )
     return x, parsed, ops.broadcast_to(value, shape), shape
 

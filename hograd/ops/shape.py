@@ -309,8 +309,7 @@ def _sequence(x: Any, name: str) -> list[Any]:
     parts = [tensor_of(part, name) for part in x]
     if not parts:
         raise ArgumentError(f"{name}(): expected a non-empty list of tensors.")
-    parts = [wrap(part) for part in promote(name, *parts)]
-    return parts
+    return [wrap(part) for part in promote(name, *parts)]
 
 
 @operation(

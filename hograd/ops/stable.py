@@ -198,7 +198,8 @@ def mse(F: Any, prediction: Any, target: Any, *, reduction: str = "mean") -> Any
     target = target if F is kernels else tensor_of(target, "mse")
     if prediction.shape != target.shape:
         raise ShapeError(
-            f"mse: prediction has shape {tuple(prediction.shape)}, but target has shape {tuple(target.shape)}; reshape one."
+            f"mse: prediction has shape {tuple(prediction.shape)}, but target has shape "
+            f"{tuple(target.shape)}; reshape one."
         )
     return _reduced(F, F.square(prediction - target), reduction, "mse")
 

@@ -48,8 +48,8 @@ class Bilevel:
             optimizer = optimizer(outer)
         if not isinstance(optimizer, Optimizer):
             raise DtypeError(
-                f"Bilevel: the inner optimizer is {type(optimizer).__name__}, expected an Optimizer; pass `optimizer`, one "
-                "or a function of `outer` that returns one."
+                f"Bilevel: the inner optimizer is {type(optimizer).__name__}, expected an Optimizer; pass `optimizer`, "
+                "one or a function of `outer` that returns one."
             )
         return params, optimizer
 

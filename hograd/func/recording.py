@@ -1,0 +1,149 @@
+"""A function recorded on a tape, to be pulled back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hograd.core.dispatch import bare, is_raw, wrap
+from hograd.core.engine import backward_pass, below
+from hograd.core.levels import OFF, Level, state
+from hograd.core.primitive import ops
+from hograd.core.tape import leaf
+from hograd.core.tensor import Batched, Tensor
+
+
+class Recording:
+    """A tape with fresh leaves, on which a function can be recorded once and pulled back.
+
+    Inside another `grad` the function is recorded on that one's tape, with an identity in front of its inputs: the
+    derivative with respect to those is the same, and each operation is recorded once instead of twice.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.shared = _recording_tape()
+        self.level = Level("tape")
+        if self.shared is None:
+            self.number = self.level.number
+            self.inputs: list[Any] = [Tensor(bare(x), leaf(x), self.number) for x in values]
+            if not all(is_raw(x.value) for x in self.inputs):
+                self.level.raw = False
+        else:
+            self.number, batches = self.shared
+            self.inputs = [_fresh(x, self.number, batches) for x in values]
+            self.batches = batches
+
+    def __enter__(self) -> Recording:
+        if self.shared is None:
+            self.level.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.shared is None:
+            self.level.__exit__(*exc)
+
+    def strip(self, value: Any) -> Any:
+        """An output as the code outside sees it."""
+        if self.shared is not None or not isinstance(value, Tensor):
+            return value
+        return wrap(below(value, self.number))
+
+    def pull(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], retain: bool) -> list[Tensor]:
+        """The cotangents of the inputs."""
+        shared = self.shared is not None
+        if shared:
+            outputs = [self._unbatch(y) for y in outputs]
+            cotangents = [self._unbatch(g) for g in cotangents]
+            nodes = [self._unbatch(x).node for x in self.inputs]
+        else:
+            nodes = [x.node for x in self.inputs]
+        roots = [
+            (y.node, bare(g))
+            for y, g in zip(outputs, cotangents, strict=True)
+            if type(y) is Tensor and y.level == self.number and y.node is not None
+        ]
+        raw = not shared and self.level.raw and all(is_raw(g) for _, g in roots)
+        if not raw:
+            roots = [(node, wrap(g)) for node, g in roots]
+        pulled = backward_pass(
+            roots,
+            self.number,
+            wanted=nodes,
+            create_graph=shared,
+            retain_graph=retain or shared,
+            raw=raw,
+            all_lead_there=not shared,
+        )
+        result = []
+        for x, g in zip(self.inputs, pulled, strict=True):
+            if g is None:
+                result.append(ops.zeros_like(x))
+            else:
+                result.append(self._rebatch(wrap(g)) if shared else wrap(g))
+        return result
+
+    def _unbatch(self, value: Any) -> Any:
+        """A value inside the vmaps that lie between the shared tape and here, with all batch axes in front."""
+        for number, size in reversed(self.batches):
+            if type(value) is Batched and value.level == number:
+                value = wrap(value.value)
+            else:
+                value = ops.broadcast_to(value, (size, *value.shape))
+        return value
+
+    def _rebatch(self, value: Any) -> Any:
+        for number, _ in self.batches:
+            value = Batched(bare(value), number)
+        return value
+
+
+def _recording_tape() -> tuple[int, list[tuple[int, int]]] | None:
+    """The innermost open tape, if only vmaps were opened since and it is recording, and those vmaps."""
+    batches: list[tuple[int, int]] = []
+    for level, _, _ in reversed(state.stack):
+        if level.kind == "tape":
+            if state.floor != OFF and level.number >= state.floor:
+                return level.number, batches[::-1]
+            return None
+        if level.kind != "vmap":
+            return None
+        batches.append((level.number, level.size))
+    return None
+
+
+def _fresh(x: Any, number: int, batches: list[tuple[int, int]]) -> Any:
+    """`x` behind a node of its own on the shared tape, with every batch axis between."""
+    for batch, size in batches:
+        if not _has_batch(x, batch):
+            x = _insert_batch(x, batch, size, batches)
+    inner = x
+    while type(inner) is Batched:
+        inner = wrap(inner.value)
+    if type(inner) is Tensor and inner.level == number and inner.node is not None:
+        return ops.clone(x)
+    fresh: Any = Tensor(bare(inner), leaf(inner), number)
+    for batch, _ in batches:
+        fresh = Batched(fresh, batch)
+    return fresh
+
+
+def _has_batch(x: Any, number: int) -> bool:
+    while type(x) is Batched:
+        if x.level == number:
+            return True
+        x = x.value
+    return False
+
+
+def _insert_batch(x: Any, number: int, size: int, batches: list[tuple[int, int]]) -> Any:
+    """`x`, which is the same for every element of vmap `number`, repeated along its batch axis."""
+    with_axis = ops.broadcast_to(x, (size, *x.shape))
+    outer: list[int] = []
+    while type(with_axis) is Batched and with_axis.level > number:
+        # Peel the vmaps inside `number`, whose axes come behind its own.
+        outer.append(with_axis.level)
+        with_axis = ops.swapaxes(wrap(with_axis.value), 0, 1)
+    value: Any = Batched(bare(with_axis), number)
+    for level in reversed(outer):
+        value = Batched(value, level)
+    return value

@@ -1,0 +1,139 @@
+"""`vmap`: one pass over arrays with a batch axis, instead of a loop."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from hograd import tree
+from hograd.core.dispatch import bare, wrap
+from hograd.core.levels import Level
+from hograd.core.primitive import ops
+from hograd.core.tensor import Batched, Tensor
+from hograd.errors import ArgumentError, ShapeError, StructureError
+from hograd.func.arguments import name_of, outputs_of
+
+
+def vmap(
+    f: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    in_axes: Any = None,
+    out_axes: Any = None,
+) -> Callable[..., Any]:
+    """Map `f` over an axis of its arguments, in one pass over arrays with that axis in front.
+
+    Args:
+        f: function of trees of tensors that returns a tree of tensors.
+        in_dims: the axis of each argument that is mapped, None for an argument that every call shares: one value
+            for all, or a tuple with one entry an argument, each a value or a tree prefix of the argument (`in_axes`).
+        out_dims: where the axis goes in the outputs: one value, or a tree prefix of the output (`out_axes`).
+        randomness: random draws inside raise ("error"), differ between elements ("different") or not ("same").
+
+    Returns:
+        A function of the same arguments, with the mapped axis added to them and to its outputs.
+
+    Raises:
+        ShapeError: mapped arguments differ in length, or none is mapped.
+
+    >>> import hograd as ho
+    >>> vmap(lambda x, c: (x * c).sum(), in_dims=(0, None))(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), 10.0)
+    tensor([30., 70.])
+    """
+    in_dims = in_dims if in_axes is None else in_axes
+    out_dims = out_dims if out_axes is None else out_axes
+    if randomness not in ("error", "different", "same"):
+        raise ArgumentError(f"randomness is {randomness!r}, expected 'error', 'different' or 'same'.")
+
+    @functools.wraps(f)
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        items, structure = tree.flatten(args)
+        axes = _axes(in_dims, args, len(items))
+        tensors = [
+            x if isinstance(x, Tensor) or axis is None else ops.tensor(x) for x, axis in zip(items, axes, strict=True)
+        ]
+        size = _mapped_size(tensors, axes, args)
+        with Level("vmap", size, randomness) as level:
+            number = level.number
+            values = [
+                x if axis is None else Batched(bare(ops.moveaxis(x, axis, 0)), number)
+                for x, axis in zip(tensors, axes, strict=True)
+            ]
+            result = f(*tree.unflatten(structure, values), **kwargs)
+        outputs, out_structure = outputs_of(result, name_of(f))
+        places = _axes_of_output(out_dims, result, len(outputs))
+        stripped = []
+        for y, place in zip(outputs, places, strict=True):
+            if type(y) is Batched and y.level == number:
+                y = wrap(y.value)
+            elif place is None:
+                stripped.append(y)
+                continue
+            else:
+                y = ops.broadcast_to(y, (size, *y.shape))
+            if place is None:
+                raise ArgumentError(
+                    "out_dims is None for an output that differs between the mapped elements, expected an int."
+                )
+            stripped.append(ops.moveaxis(y, 0, place) if place else y)
+        return tree.unflatten(out_structure, stripped)
+
+    return mapped
+
+
+def _is_axis(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _axes(in_dims: Any, args: tuple[Any, ...], count: int) -> list[Any]:
+    """The mapped axis, or None, of every leaf of the arguments."""
+    if _is_axis(in_dims):
+        return [in_dims] * count
+    if not isinstance(in_dims, (tuple, list)) or len(in_dims) != len(args):
+        raise ArgumentError(
+            f"in_dims is {in_dims!r}, expected an int, None, or a tuple with one entry for each of "
+            f"{len(args)} arguments."
+        )
+    axes: list[Any] = []
+    for prefix, arg in zip(in_dims, args, strict=True):
+        if _is_axis(prefix):
+            axes += [prefix] * len(tree.leaves(arg))
+        else:
+            axes += _spread(prefix, arg, "in_dims")
+    return axes
+
+
+def _axes_of_output(out_dims: Any, result: Any, count: int) -> list[Any]:
+    return [out_dims] * count if _is_axis(out_dims) else _spread(out_dims, result, "out_dims")
+
+
+def _spread(prefix: Any, full: Any, name: str) -> list[Any]:
+    try:
+        return tree.broadcast(prefix, full, is_leaf=_is_axis)
+    except ValueError as error:
+        raise StructureError(f"{name} {prefix!r} is no prefix of the tree that it belongs to: {error}") from None
+
+
+def _mapped_size(tensors: list[Any], axes: list[Any], args: Any) -> int:
+    size: int | None = None
+    for i, (x, axis) in enumerate(zip(tensors, axes, strict=True)):
+        if axis is None:
+            continue
+        if not -x.ndim <= axis < x.ndim:
+            raise ShapeError(
+                f"vmap: argument{tree.paths(args)[i]} has shape {tuple(x.shape)}, which has no axis {axis} to map; "
+                "pass None in in_dims for an argument that every call shares."
+            )
+        length = x.shape[axis]
+        if size is not None and length != size:
+            raise ShapeError(
+                f"vmap: argument{tree.paths(args)[i]} has length {length} along its mapped axis {axis}, "
+                f"expected {size} as before."
+            )
+        size = length
+    if size is None:
+        raise ShapeError("vmap: no argument is mapped; at least one entry of in_dims must be an int.")
+    return size

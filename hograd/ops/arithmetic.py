@@ -1,0 +1,223 @@
+"""Arithmetic and powers. Arguments are broadcast, and cast to one dtype by `core.dispatch.promote`."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import is_number
+from hograd.core.declare import binary, case, elementwise, operation, unary
+from hograd.core.dispatch import apply, as_operand, call, promote, wrap
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
+
+add = binary(
+    "add",
+    operator.add,
+    (1, 1),
+    samples=pairs,
+    doc="""Sum  a + b, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.add(ho.tensor([1.0, 2.0]), 3)
+    tensor([4., 5.])
+    """,
+)
+
+
+sub = binary(
+    "sub",
+    operator.sub,
+    (1, -1),
+    samples=pairs,
+    doc="""Difference  a - b, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.sub(5, ho.tensor([1.0, 2.0]))
+    tensor([4., 3.])
+    """,
+)
+
+
+mul = binary(
+    "mul",
+    operator.mul,
+    (lambda F, b: b, lambda F, a: a),
+    samples=pairs,
+    doc="""Product  a * b, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.mul(ho.tensor([1.0, 2.0]), ho.tensor([3.0, 4.0]))
+    tensor([3., 8.])
+    """,
+)
+
+
+div = binary(
+    "div",
+    np.true_divide,
+    (lambda F, g, b: g / b, lambda F, g, y, b: -g * y / b),
+    samples=lambda s: [
+        case(s.normal(3, 4), s.away_from_zero(3, 4)),
+        case(s.normal(3, 1), s.away_from_zero(4)),
+        case(s.normal(2, 3), 2.5),
+        case(-1.5, s.away_from_zero(3)),
+        case(s.normal(), s.away_from_zero()),
+    ],
+    doc="""Quotient  a / b, elementwise; integers are divided to floating numbers.
+
+    >>> import hograd as ho
+    >>> ho.div(ho.tensor([1.0, -2.0]), 4)
+    tensor([ 0.2500, -0.5000])
+    """,
+)
+
+
+neg = unary(
+    "neg",
+    operator.neg,
+    -1,
+    samples=anywhere,
+    doc="""Negative  -x.
+
+    >>> import hograd as ho
+    >>> ho.neg(ho.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """,
+)
+
+
+floor_divide = binary(
+    "floor_divide",
+    np.floor_divide,
+    (0, 0),
+    samples=lambda s: [
+        case(s.array([5.3, -7.1, 9.4]), s.array([2.0, 2.2, -4.1])),
+        case(s.array([5.3, -7.1]), 2.0),
+    ],
+    doc="""The quotient a / b rounded down, elementwise; its derivative is 0.
+
+    >>> import hograd as ho
+    >>> ho.floor_divide(ho.tensor([7.0, -7.0]), 2)
+    tensor([ 3., -4.])
+    """,
+)
+
+
+remainder = binary(
+    "remainder",
+    np.remainder,
+    (1, lambda F, g, a, b: -g * F.floor_divide(a, b)),
+    samples=lambda s: [
+        case(s.array([5.3, -7.1, 9.4]), s.array([2.0, 2.2, -4.1])),
+        case(s.array([5.3, -7.1]), 2.0),
+    ],
+    doc="""a - b * floor(a / b), elementwise, with the sign of b.
+
+    >>> import hograd as ho
+    >>> ho.remainder(ho.tensor([7.0, -7.0]), 4)
+    tensor([3., 1.])
+    """,
+)
+
+
+square = unary(
+    "square",
+    np.square,
+    lambda F, x: 2 * x,
+    samples=anywhere,
+    doc="""Square  x**2.
+
+    >>> import hograd as ho
+    >>> ho.square(ho.tensor([-3.0, 2.0]))
+    tensor([9., 4.])
+    """,
+)
+
+
+reciprocal = unary(
+    "reciprocal",
+    lambda x: 1 / x,
+    lambda F, y: -y * y,
+    samples=away_from_zero,
+    doc="""1 / x.
+
+    >>> import hograd as ho
+    >>> ho.reciprocal(ho.tensor([-4.0, 2.0]))
+    tensor([-0.2500,  0.5000])
+    """,
+)
+
+
+def _power_slope(F: Any, x: Any, exponent: float) -> Any:
+    if exponent == 2:
+        return 2 * x
+    return exponent * F.pow(x, exponent - 1)
+
+
+_power = elementwise("power", lambda x, exponent: x**exponent, [_power_slope], "x")
+
+
+_power_tensor = elementwise(
+    "pow",
+    lambda a, b: a**b,
+    (
+        # b a**(b-1), and 0 where b is 0, also at a = 0.
+        lambda F, g, a, b: g * b * a ** F.where(b == 0, 1.0, b - 1),
+        # y ln a, and 0 where a is 0 and b is not negative: the limit from b > 0.
+        lambda F, g, y, a, b: F.where((a == 0) & (b >= 0), 0.0, g * y * F.log(F.where(a == 0, 1.0, a))),
+    ),
+    "a b",
+)
+
+
+def _pow_kernel(a: Any, b: Any) -> Any:
+    return a**b
+
+
+@operation(
+    _pow_kernel,
+    lambda s: [
+        *positive_pairs(s),
+        case(s.normal(3, 4), 2),
+        case(s.normal(3), 3),
+        case(s.away_from_zero(3), -2),
+        case(s.normal(2), 0),
+        case(s.normal(2), 1),
+        case(s.positive(4), 0.5),
+    ],
+)
+def pow(a: Any, b: Any) -> Tensor:
+    """Power  a**b, elementwise.
+
+    Args:
+        a: base; where it is negative, the exponent must be whole.
+        b: exponent; a Python number is exact at a = 0 to every order (x**2 has derivatives 2x, 2, 0).
+
+    Where b is a tensor, the derivative with respect to a is 0 at b = 0, and the one with respect to b is 0 at
+    a = 0 for b >= 0, as in PyTorch.
+
+    >>> import hograd as ho
+    >>> ho.pow(ho.tensor([2.0, 3.0]), 2)
+    tensor([4., 9.])
+    """
+    a = a if is_number(a) else wrap(as_operand(a, "pow", 0)) if not isinstance(a, Tensor) else a
+    if is_number(b) and isinstance(a, Tensor):
+        if a.dtype.kind in "iub" and type(b) is float:
+            a = ops.astype(a, promote("pow", a, b)[0].dtype)
+        if a.dtype.kind == "f":
+            if b == 0:
+                return ops.ones_like(a)
+            return ops.clone(a) if b == 1 else wrap(apply(_power, (a,), {"exponent": b}))
+    a, b = promote("pow", a, b)
+    if is_number(a) and is_number(b):
+        a = as_operand([a], "pow", 0)[0]
+    return call(_power_tensor, [as_base(a, b), b], {})
+
+
+def as_base(a: Any, b: Any) -> Any:
+    """A Python number under a tensor exponent, in the exponent's dtype: rules take its logarithm."""
+    return np.asarray(a, dtype=b.dtype)[()] if is_number(a) else a

@@ -1,0 +1,235 @@
+"""Choosing and comparing: extrema of two tensors, `where`, `clip`, comparisons and logic."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import is_number, scalarize
+from hograd.core.declare import binary, case, composite, elementwise, operation, unary
+from hograd.core.dispatch import call, promote
+from hograd.core.tensor import Tensor
+from hograd.ops.samples import anywhere, pairs
+
+maximum = binary(
+    "maximum",
+    np.maximum,
+    (
+        lambda F, g, a, b: F.where(a > b, g, F.where(a == b, g / 2, 0.0)),
+        lambda F, g, a, b: F.where(b > a, g, F.where(a == b, g / 2, 0.0)),
+    ),
+    samples=pairs,
+    doc="""The larger of a and b, elementwise, nan if one is; ties share the derivative equally.
+
+    >>> import hograd as ho
+    >>> ho.maximum(ho.tensor([1.0, 5.0]), 3)
+    tensor([3., 5.])
+    """,
+)
+
+
+minimum = binary(
+    "minimum",
+    np.minimum,
+    (
+        lambda F, g, a, b: F.where(a < b, g, F.where(a == b, g / 2, 0.0)),
+        lambda F, g, a, b: F.where(b < a, g, F.where(a == b, g / 2, 0.0)),
+    ),
+    samples=pairs,
+    doc="""The smaller of a and b, elementwise, nan if one is; ties share the derivative equally.
+
+    >>> import hograd as ho
+    >>> ho.minimum(ho.tensor([1.0, 5.0]), 3)
+    tensor([1., 3.])
+    """,
+)
+
+
+_where = elementwise(
+    "where",
+    lambda c, a, b: scalarize(np.where(c, a, b)),
+    (None, lambda F, g, c: F.where(c, g, 0.0), lambda F, g, c: F.where(c, 0.0, g)),
+    "c a b",
+)
+
+
+@operation(
+    _where.kernel,
+    lambda s: [
+        case(s.mask(3, 4), s.normal(3, 4), s.normal(3, 4)),
+        case(s.mask(3, 1), s.normal(4), 0.0),
+        case(s.mask(3), 1.5, s.normal(3)),
+        case(s.mask(), s.normal(2), s.normal()),
+    ],
+)
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """a where `condition` holds and b elsewhere, elementwise.
+
+    Args:
+        condition: bool tensor.
+        a, b: tensors or numbers, broadcast against it.
+
+    The branch that is not taken gets a zero cotangent. A branch that is infinite or nan where it is not taken still
+    gives nan if its own derivative is infinite there (0 * inf), as in PyTorch: guard its argument with a `where` too.
+
+    >>> import hograd as ho
+    >>> ho.where(ho.tensor([True, False]), ho.tensor([1.0, 2.0]), 0)
+    tensor([1., 0.])
+    """
+    a, b = promote("where", a, b)
+    if is_number(a) and is_number(b):
+        a, b = (Tensor(np.asarray(v, np.result_type(type(a), type(b)))[()]) for v in (a, b))
+    return call(_where, (condition, a, b), {})
+
+
+@composite(
+    lambda s: [
+        case(s.normal(3, 4), -0.5, 0.7),
+        case(s.normal(3), 0.1),
+        case(s.normal(3), max=0.1),
+        case(s.normal(3), s.normal(3) - 2, s.normal(3) + 2),
+    ]
+)
+def clip(F: Any, x: Any, min: Any = None, max: Any = None) -> Any:
+    """x limited to the range from `min` to `max`, elementwise.
+
+    Args:
+        x: tensor.
+        min, max: numbers, tensors or None for no limit.
+
+    At the limits the derivative with respect to x is 1; where x is outside, it goes to the limit.
+
+    >>> import hograd as ho
+    >>> ho.clip(ho.tensor([-2.0, 0.5, 3.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is not None:
+        x = F.where(F.lt(x, min), min, x)
+    if max is not None:
+        x = F.where(F.gt(x, max), max, x)
+    return x
+
+
+def _compared(s: Any) -> list[Any]:
+    return [case(s.normal(3, 4), s.normal(3, 4)), case(s.normal(3, 1), s.normal(4)), case(s.normal(3), 0.0)]
+
+
+def _comparison(name: str, kernel: Any, sign: str, examples: str) -> Any:
+    return binary(
+        name,
+        kernel,
+        None,
+        samples=_compared,
+        doc=f"""a {sign} b, elementwise, as a bool tensor.
+
+    >>> import hograd as ho
+    >>> ho.{name}(ho.tensor([1.0, 2.0]), 2)
+    tensor([{examples}])
+    """,
+    )
+
+
+eq = _comparison("eq", operator.eq, "==", "False,  True")
+
+
+ne = _comparison("ne", operator.ne, "!=", " True, False")
+
+
+lt = _comparison("lt", operator.lt, "<", " True, False")
+
+
+le = _comparison("le", operator.le, "<=", "True, True")
+
+
+gt = _comparison("gt", operator.gt, ">", "False, False")
+
+
+ge = _comparison("ge", operator.ge, ">=", "False,  True")
+
+
+def _masks(s: Any) -> list[Any]:
+    return [case(s.mask(3, 4), s.mask(3, 4)), case(s.mask(3, 1), s.mask(4))]
+
+
+def _logical(name: str, kernel: Any, word: str) -> Any:
+    return binary(
+        name,
+        kernel,
+        None,
+        samples=_masks,
+        doc=f"""{word}, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.{name}(ho.tensor([True, False]), ho.tensor([True, True])).shape
+    (2,)
+    """,
+    )
+
+
+logical_and = _logical("logical_and", np.logical_and, "Whether a and b both hold")
+
+
+logical_or = _logical("logical_or", np.logical_or, "Whether a or b holds")
+
+
+logical_xor = _logical("logical_xor", np.logical_xor, "Whether exactly one of a and b holds")
+
+
+bitwise_and = _logical("bitwise_and", operator.and_, "a & b of bools or integers")
+
+
+bitwise_or = _logical("bitwise_or", operator.or_, "a | b of bools or integers")
+
+
+bitwise_xor = _logical("bitwise_xor", operator.xor, "a ^ b of bools or integers")
+
+
+def _test(name: str, kernel: Any, samples: Any, doc: str, example: str) -> Any:
+    return unary(
+        name,
+        kernel,
+        None,
+        samples=samples,
+        doc=f"""{doc}, elementwise, as a bool tensor.
+
+    >>> import hograd as ho
+    >>> ho.{name}({example}
+    """,
+    )
+
+
+logical_not = _test(
+    "logical_not",
+    np.logical_not,
+    lambda s: [case(s.mask(3, 4))],
+    "Whether x is false or 0",
+    "ho.tensor([True, False]))\n    tensor([False,  True])",
+)
+
+
+bitwise_not = unary(
+    "bitwise_not",
+    operator.invert,
+    None,
+    samples=lambda s: [case(s.mask(3, 4))],
+    doc="""~x of bools or integers.
+
+    >>> import hograd as ho
+    >>> ho.bitwise_not(ho.tensor([True, False]))
+    tensor([False,  True])
+    """,
+)
+
+
+isfinite = _test(
+    "isfinite",
+    np.isfinite,
+    anywhere,
+    "Whether x is neither infinite nor nan",
+    "ho.tensor([1.0]))\n    tensor([True])",
+)
+
+
+isnan = _test("isnan", np.isnan, anywhere, "Whether x is nan", "ho.tensor([1.0]))\n    tensor([False])")
