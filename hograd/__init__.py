@@ -14,6 +14,7 @@ from hograd.core.format import set_printoptions
 from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
+from hograd.func import vmap
 from hograd.ops.arithmetic import (
     add,
     div,
@@ -71,6 +72,7 @@ from hograd.ops.extrema import (
 )
 from hograd.ops.index import at_add, at_set, getitem, put, take_along_axis
 from hograd.ops.logic import (
+    allclose,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -146,7 +148,7 @@ half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 
 multiply, subtract, divide, true_divide, negative = mul, sub, div, div, neg
-absolute, power, clamp, detach = abs, pow, clip, stop_gradient
+absolute, power, clamp, detach, movedim = abs, pow, clip, stop_gradient, moveaxis
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
@@ -155,6 +157,7 @@ __all__ = [
     "absolute",
     "add",
     "all",
+    "allclose",
     "amax",
     "amin",
     "any",
@@ -244,6 +247,7 @@ __all__ = [
     "min",
     "minimum",
     "moveaxis",
+    "movedim",
     "mse",
     "mse_loss",
     "mul",
@@ -305,6 +309,7 @@ __all__ = [
     "uint8",
     "unsqueeze",
     "var",
+    "vmap",
     "where",
     "zeros",
     "zeros_like",

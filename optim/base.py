@@ -134,9 +134,9 @@ class Optimizer:
         new_leaves, new_columns = [], {slot: [] for slot in slots}
         for i, (p, g) in enumerate(zip(leaves, gradients, strict=True)):
             new, after = self.update(p, g, {slot: columns[slot][i] for slot in slots}, hypers[i], step)
-            new_leaves.append(new)
+            new_leaves.append(_in_dtype(new, p))
             for slot in slots:
-                new_columns[slot].append(after[slot])
+                new_columns[slot].append(_in_dtype(after[slot], p))
         new_state = {
             "step": step + 1,
             **{slot: tree.unflatten(structure, new_columns[slot]) for slot in slots},
@@ -187,6 +187,11 @@ def is_off(value: Any) -> bool:
 
 def _as_float(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _in_dtype(value: Any, p: Any) -> Any:
+    """A new parameter or its state in the parameter's dtype, whatever the hyperparameters have."""
+    return value if value.dtype == p.dtype else value.astype(p.dtype)
 
 
 def _like(params: Any, structure: Any, given: Any, name: str) -> list[Any]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from hograd import Tensor, where
+from hograd.errors import ArgumentError
 from optim.base import Hyperparameter, Optimizer, is_off, static
 
 
@@ -19,7 +20,7 @@ class SGD(Optimizer):
     Args:
         lr: learning rate, >= 0.
         momentum: in [0, 1); the number 0 keeps no buffer.
-        dampening: in [0, 1].
+        dampening: in [0, 1]; unlike PyTorch's it also acts without momentum, so that the update is one formula.
         weight_decay: L2 strength, >= 0.
         nesterov: Nesterov's form (Sutskever et al., 2013).
 
@@ -46,17 +47,27 @@ class SGD(Optimizer):
         "weight_decay": (0, math.inf, False),
     }
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and (is_off(self.momentum) or (type(self.dampening) is float and self.dampening)):
+            raise ArgumentError(
+                "SGD: Nesterov momentum requires a momentum and zero dampening, "
+                f"found momentum={self.momentum} and dampening={self.dampening}."
+            )
+
     def slots(self) -> tuple[str, ...]:
         return () if is_off(self.momentum) else ("momentum",)
 
     def update(self, p: Any, g: Any, state: dict[str, Any], hyper: SimpleNamespace, step: Any) -> Any:
         if not is_off(hyper.weight_decay):
             g = g + hyper.weight_decay * p
-        if is_off(self.momentum):
-            return p - hyper.lr * g, state
-        m = hyper.momentum * state["momentum"]
-        m = m + g if is_off(hyper.dampening) else m + (1 - hyper.dampening) * g
+        m = g if is_off(hyper.dampening) else (1 - hyper.dampening) * g
+        without = is_off(self.momentum)
+        if not without:
+            m = hyper.momentum * state["momentum"] + m
         first = step == 0
         m = where(first, g, m) if isinstance(first, Tensor) else g if first else m
+        if without:
+            return p - hyper.lr * m, state
         direction = g + hyper.momentum * m if self.nesterov else m
         return p - hyper.lr * direction, {"momentum": m}

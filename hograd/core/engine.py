@@ -90,7 +90,7 @@ def backward_pass(
                     node.saved = FREED
     finally:
         state.floor = floor
-    return [found.get(node) for node in wanted] if wanted is not None else []
+    return [found.get(node) for node in wanted] if wanted is not None else []  # type: ignore[arg-type]
 
 
 def _plan(roots: Any, wanted: Any, all_lead_there: bool) -> tuple[list[Node], dict[Node, bool] | None]:

@@ -26,7 +26,7 @@ class Operations:
         return ops.add(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+        return ops.add(self, other)
 
     def __sub__(self, other: Any) -> Tensor:
         return ops.sub(self, other)
@@ -38,7 +38,7 @@ class Operations:
         return ops.mul(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
+        return ops.mul(self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
         return ops.div(self, other)
@@ -219,6 +219,9 @@ class Operations:
     def minimum(self, other: Any) -> Tensor:
         return ops.minimum(self, other)
 
+    def allclose(self, other: Any, **tolerances: Any) -> Any:
+        return ops.allclose(self, other, **tolerances)
+
     def matmul(self, other: Any) -> Tensor:
         return ops.matmul(self, other)
 
@@ -345,6 +348,8 @@ class Operations:
 
     def moveaxis(self, source: Any, destination: Any) -> Tensor:
         return ops.moveaxis(self, source, destination)
+
+    movedim = moveaxis
 
     def broadcast_to(self, *shape: Any) -> Tensor:
         return ops.broadcast_to(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)

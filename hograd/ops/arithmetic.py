@@ -152,21 +152,23 @@ reciprocal = unary(
 )
 
 
-def _power_slope(F: Any, x: Any, exponent: float) -> Any:
+def _power_pull(F: Any, g: Any, x: Any, exponent: float) -> Any:
+    if exponent == 0:
+        return F.zeros_like(g)
     if exponent == 2:
-        return 2 * x
-    return exponent * F.pow(x, exponent - 1)
+        return g * (2 * x)
+    return g * (exponent * F.pow(x, exponent - 1))
 
 
-_power = elementwise("power", lambda x, exponent: x**exponent, [_power_slope], "x")
+_power = elementwise("power", lambda x, exponent: x**exponent, [_power_pull], "x")
 
 
 _power_tensor = elementwise(
     "pow",
     lambda a, b: a**b,
     (
-        # b a**(b-1), and 0 where b is 0, also at a = 0.
-        lambda F, g, a, b: g * b * a ** F.where(b == 0, 1.0, b - 1),
+        # b a**(b-1), and 0 where both are 0.
+        lambda F, g, a, b: g * b * a ** F.where((a == 0) & (b == 0), 1.0, b - 1),
         # y ln a, and 0 where a is 0 and b is not negative: the limit from b > 0.
         lambda F, g, y, a, b: F.where((a == 0) & (b >= 0), 0.0, g * y * F.log(F.where(a == 0, 1.0, a))),
     ),
@@ -188,6 +190,7 @@ def _pow_kernel(a: Any, b: Any) -> Any:
         case(s.normal(2), 0),
         case(s.normal(2), 1),
         case(s.positive(4), 0.5),
+        case(s.positive(3), s.array([0.0, 1.0, 2.0])),
     ],
 )
 def pow(a: Any, b: Any) -> Tensor:
@@ -209,8 +212,6 @@ def pow(a: Any, b: Any) -> Tensor:
         if a.dtype.kind in "iub" and type(b) is float:
             a = ops.astype(a, promote("pow", a, b)[0].dtype)
         if a.dtype.kind == "f":
-            if b == 0:
-                return ops.ones_like(a)
             return ops.clone(a) if b == 1 else wrap(apply(_power, (a,), {"exponent": b}))
     a, b = promote("pow", a, b)
     if is_number(a) and is_number(b):

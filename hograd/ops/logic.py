@@ -10,7 +10,8 @@ import numpy as np
 from hograd.backend import is_number, scalarize
 from hograd.core.declare import binary, case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call, promote
-from hograd.core.tensor import Tensor
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor, as_tensor, concrete
 from hograd.ops.samples import anywhere, pairs
 
 maximum = binary(
@@ -233,3 +234,22 @@ isfinite = _test(
 
 
 isnan = _test("isnan", np.isnan, anywhere, "Whether x is nan", "ho.tensor([1.0]))\n    tensor([False])")
+
+
+def allclose(x: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether two tensors agree everywhere within tolerances:  |x - b| <= atol + rtol |b| , as a Python bool.
+
+    Args:
+        x, b: tensors, broadcast against each other.
+        rtol, atol: relative and absolute tolerance, at least 0.
+        equal_nan: whether nan agrees with nan.
+
+    >>> import hograd as ho
+    >>> ho.allclose(ho.tensor([1.0, 2.0]), ho.tensor([1.0, 2.0 + 1e-9]))
+    True
+    """
+    pair = [concrete(as_tensor(v), "allclose()") for v in (x, b)]
+    return bool(np.allclose(*pair, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+ops.allclose = allclose
