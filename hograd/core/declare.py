@@ -11,7 +11,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from hograd.backend import as_array
 from hograd.core import fast
+from hograd.core.dispatch import as_operand, wrap
 from hograd.core.primitive import Primitive, kernels, ops, register
 from hograd.core.tensor import Tensor
 
@@ -64,10 +66,22 @@ def _publish(name: str, function: Any, kernel: Any, samples: Any, doc: str, diff
     return function
 
 
-def unary(name: str, kernel: Callable[..., Any], slope: Any, *, samples: Any, doc: str) -> Unary:
-    """An elementwise operation of one tensor; `slope` None: it has no derivative."""
+def unary(
+    name: str, kernel: Callable[..., Any], slope: Any, *, samples: Any, doc: str, integers: bool = False
+) -> Unary:
+    """An elementwise operation of one tensor.
+
+    `slope` None: it has no derivative. `integers`: of whole numbers it makes whole numbers, and not floating ones.
+    """
     primitive = Primitive(name, kernel, ["x"], "elementwise", rules=None if slope is None else [slope])
-    return _publish(name, fast.unary(primitive), kernel, samples, doc, slope is not None)
+    return _publish(
+        name,
+        fast.unary(primitive, floating=slope is not None and not integers),
+        kernel,
+        samples,
+        doc,
+        slope is not None,
+    )
 
 
 def binary(name: str, kernel: Callable[..., Any], slopes: Any, *, samples: Any, doc: str) -> Binary:
@@ -144,6 +158,8 @@ def composite(
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> R:
+            if args and not isinstance(args[0], (Tensor, str)):
+                args = (wrap(as_array(as_operand(args[0], called, 0))), *args[1:])
             return function(ops, *args, **kwargs)
 
         renamed = _torch_names(public, signature.replace(parameters=own))
@@ -154,19 +170,26 @@ def composite(
     return decorate
 
 
-_TORCH_NAMES = {
-    "dim": "axis",
-    "dims": "axis",
-    "keepdim": "keepdims",
-    "input": "x",
-    "other": "b",
-    "tensors": "x",
-}
+_TORCH_NAMES = [
+    ("dim", "axis"),
+    ("dims", "axis"),
+    ("dims", "axes"),
+    ("dim0", "axis0"),
+    ("dim1", "axis1"),
+    ("keepdim", "keepdims"),
+    ("start_dim", "start_axis"),
+    ("end_dim", "end_axis"),
+    ("size", "shape"),
+    ("input", "x"),
+    ("input", "a"),
+    ("other", "b"),
+    ("tensors", "x"),
+]
 
 
 def _torch_names(function: Callable[..., R], signature: inspect.Signature) -> Callable[..., R]:
     """`function`, taking PyTorch's names of the arguments that it has beside its own."""
-    names = {theirs: ours for theirs, ours in _TORCH_NAMES.items() if ours in signature.parameters}
+    names = {theirs: ours for theirs, ours in _TORCH_NAMES if ours in signature.parameters}
 
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> R:

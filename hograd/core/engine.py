@@ -62,7 +62,7 @@ def backward_pass(
                 if wanted is None and node.owner is not None:
                     accumulate(node.owner(), g, create_graph)
                 primitive = node.primitive
-                if primitive is None or (needed is not None and not needed[node]):
+                if primitive is None or (needed is not None and not needed.get(node)):
                     continue
                 saved = node.saved
                 if saved is FREED:

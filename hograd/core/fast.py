@@ -16,12 +16,12 @@ from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
 
 
-def unary(primitive: Primitive) -> Callable[[Any], Tensor]:
-    """The function that users call for an elementwise operation of one argument."""
+def unary(primitive: Primitive, *, floating: bool) -> Callable[[Any], Tensor]:
+    """The function that users call for an elementwise operation of one argument, made `floating` first."""
     kernel = primitive.kernel
     needs = primitive.needs[0] if primitive.differentiable else frozenset()
     keeps_y, keeps_x = "y" in needs, "x" in needs
-    floats_only = primitive.differentiable
+    differentiable = primitive.differentiable
 
     def function(x: Any) -> Tensor:
         if type(x) is Tensor:
@@ -29,16 +29,16 @@ def unary(primitive: Primitive) -> Callable[[Any], Tensor]:
             if type(value) in RAW:
                 node = x.node
                 if node is None:
-                    if floats_only and value.dtype.kind in "iub":
+                    if floating and value.dtype.kind in "iub":
                         value = value.astype(default_dtype())
                     return Tensor(kernel(value))
                 level = x.level
-                if floats_only and level >= state.floor:
+                if differentiable and level >= state.floor:
                     y = kernel(value)
                     saved = (y if keeps_y else None, value if keeps_x else None) if keeps_y or keeps_x else None
                     return Tensor(y, Node(primitive, (node,), saved, None, y.shape, y.dtype), level)
                 return Tensor(kernel(value))
-        return call(primitive, (as_floating(x, primitive) if floats_only else x,), {})
+        return call(primitive, (as_floating(x, primitive) if floating else x,), {})
 
     return function
 

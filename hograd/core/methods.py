@@ -272,64 +272,64 @@ class Operations:
     def where(self, condition: Any, other: Any) -> Tensor:
         return ops.where(condition, self, other)
 
-    def sum(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.sum(self, axis, keepdims, **names)
+    def sum(self, *args: Any, **options: Any) -> Tensor:
+        return ops.sum(self, *args, **options)
 
-    def mean(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.mean(self, axis, keepdims, **names)
+    def mean(self, *args: Any, **options: Any) -> Tensor:
+        return ops.mean(self, *args, **options)
 
-    def prod(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.prod(self, axis, keepdims, **names)
+    def prod(self, *args: Any, **options: Any) -> Tensor:
+        return ops.prod(self, *args, **options)
 
-    def amax(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.amax(self, axis, keepdims, **names)
+    def amax(self, *args: Any, **options: Any) -> Tensor:
+        return ops.amax(self, *args, **options)
 
-    def amin(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.amin(self, axis, keepdims, **names)
+    def amin(self, *args: Any, **options: Any) -> Tensor:
+        return ops.amin(self, *args, **options)
 
-    def all(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.all(self, axis, keepdims, **names)
+    def all(self, *args: Any, **options: Any) -> Tensor:
+        return ops.all(self, *args, **options)
 
-    def any(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.any(self, axis, keepdims, **names)
+    def any(self, *args: Any, **options: Any) -> Tensor:
+        return ops.any(self, *args, **options)
 
-    def max(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Any:
-        return ops.max(self, axis, keepdims, **names)
+    def max(self, *args: Any, **options: Any) -> Any:
+        return ops.max(self, *args, **options)
 
-    def min(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Any:
-        return ops.min(self, axis, keepdims, **names)
+    def min(self, *args: Any, **options: Any) -> Any:
+        return ops.min(self, *args, **options)
 
-    def argmax(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.argmax(self, axis, keepdims, **names)
+    def argmax(self, *args: Any, **options: Any) -> Tensor:
+        return ops.argmax(self, *args, **options)
 
-    def argmin(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.argmin(self, axis, keepdims, **names)
+    def argmin(self, *args: Any, **options: Any) -> Tensor:
+        return ops.argmin(self, *args, **options)
 
-    def var(self, axis: Any = None, *, correction: Any = 1, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.var(self, axis, correction=correction, keepdims=keepdims, **names)
+    def var(self, *args: Any, **options: Any) -> Tensor:
+        return ops.var(self, *args, **options)
 
-    def std(self, axis: Any = None, *, correction: Any = 1, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.std(self, axis, correction=correction, keepdims=keepdims, **names)
+    def std(self, *args: Any, **options: Any) -> Tensor:
+        return ops.std(self, *args, **options)
 
-    def logsumexp(self, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.logsumexp(self, axis, keepdims, **names)
+    def logsumexp(self, *args: Any, **options: Any) -> Tensor:
+        return ops.logsumexp(self, *args, **options)
 
-    def norm(self, p: Any = 2, axis: Any = None, keepdims: Any = False, **names: Any) -> Tensor:
-        return ops.norm(self, p, axis, keepdims, **names)
+    def norm(self, *args: Any, **options: Any) -> Tensor:
+        return ops.norm(self, *args, **options)
 
-    def softmax(self, axis: Any = -1, **names: Any) -> Tensor:
-        return ops.softmax(self, axis, **names)
+    def softmax(self, *args: Any, **options: Any) -> Tensor:
+        return ops.softmax(self, *args, **options)
 
-    def log_softmax(self, axis: Any = -1, **names: Any) -> Tensor:
-        return ops.log_softmax(self, axis, **names)
+    def log_softmax(self, *args: Any, **options: Any) -> Tensor:
+        return ops.log_softmax(self, *args, **options)
 
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
 
     view = reshape
 
-    def flatten(self, start_axis: Any = 0, end_axis: Any = -1) -> Tensor:
-        return ops.flatten(self, start_axis, end_axis)
+    def flatten(self, *args: Any, **options: Any) -> Tensor:
+        return ops.flatten(self, *args, **options)
 
     def ravel(self) -> Tensor:
         return ops.reshape(self, (-1,))
@@ -343,8 +343,8 @@ class Operations:
     def t(self) -> Tensor:
         return ops.t(self)
 
-    def swapaxes(self, axis0: Any, axis1: Any) -> Tensor:
-        return ops.swapaxes(self, axis0, axis1)
+    def swapaxes(self, *args: Any, **options: Any) -> Tensor:
+        return ops.swapaxes(self, *args, **options)
 
     def moveaxis(self, source: Any, destination: Any) -> Tensor:
         return ops.moveaxis(self, source, destination)
@@ -357,22 +357,22 @@ class Operations:
     def expand(self, *shape: Any) -> Tensor:
         return ops.expand(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
 
-    def squeeze(self, axis: Any = None, **names: Any) -> Tensor:
-        return ops.squeeze(self, axis, **names)
+    def squeeze(self, *args: Any, **options: Any) -> Tensor:
+        return ops.squeeze(self, *args, **options)
 
-    def expand_dims(self, axis: Any, **names: Any) -> Tensor:
-        return ops.expand_dims(self, axis, **names)
+    def expand_dims(self, *args: Any, **options: Any) -> Tensor:
+        return ops.expand_dims(self, *args, **options)
 
     unsqueeze = expand_dims
 
-    def split(self, sizes: Any, axis: Any = 0, **names: Any) -> tuple[Tensor, ...]:
-        return ops.split(self, sizes, axis, **names)
+    def split(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
+        return ops.split(self, *args, **options)
 
-    def flip(self, *axes: Any) -> Tensor:
-        return ops.flip(self, axes[0] if len(axes) == 1 else axes)
+    def flip(self, *axes: Any, **options: Any) -> Tensor:
+        return ops.flip(self, *([axes[0] if len(axes) == 1 else axes] if axes else []), **options)
 
-    def take_along_axis(self, indices: Any, axis: Any) -> Tensor:
-        return ops.take_along_axis(self, indices, axis)
+    def take_along_axis(self, *args: Any, **options: Any) -> Tensor:
+        return ops.take_along_axis(self, *args, **options)
 
     def astype(self, dtype: Any) -> Tensor:
         return ops.astype(self, dtype)

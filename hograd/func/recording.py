@@ -17,11 +17,14 @@ class Recording:
     """A tape with fresh leaves, on which a function can be recorded once and pulled back.
 
     Inside another `grad` the function is recorded on that one's tape, with an identity in front of its inputs: the
-    derivative with respect to those is the same, and each operation is recorded once instead of twice.
+    derivative with respect to those is the same, and each operation is recorded once instead of twice. With vmaps
+    between, `pull` must then be called where they are the innermost levels, which `at_once` promises.
     """
 
-    def __init__(self, values: Sequence[Any]) -> None:
+    def __init__(self, values: Sequence[Any], *, at_once: bool) -> None:
         self.shared = _recording_tape()
+        if self.shared is not None and self.shared[1] and not at_once:
+            self.shared = None
         self.level = Level("tape")
         if self.shared is None:
             self.number = self.level.number
@@ -117,7 +120,7 @@ def _fresh(x: Any, number: int, batches: list[tuple[int, int]]) -> Any:
         if not _has_batch(x, batch):
             x = _insert_batch(x, batch, size, batches)
     inner = x
-    while type(inner) is Batched:
+    while type(inner) is Batched and inner.level > number:
         inner = wrap(inner.value)
     if type(inner) is Tensor and inner.level == number and inner.node is not None:
         return ops.clone(x)

@@ -40,7 +40,7 @@ def grad_and_value(
     def transformed(*args: Any, **kwargs: Any) -> Any:
         chosen, replaced = select(args, argnums)
         values, structure = inputs_of(chosen, "argument")
-        tape = Recording(values)
+        tape = Recording(values, at_once=True)
         aux = None
         with tape:
             y = f(*replaced(tree.unflatten(structure, tape.inputs)), **kwargs)
@@ -111,7 +111,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (tensor([ 2., 40.]),)
     """
     values, structure = inputs_of(primals, "primals")
-    tape = Recording(values)
+    tape = Recording(values, at_once=False)
     aux = None
     with tape:
         result = f(*tree.unflatten(structure, tape.inputs))

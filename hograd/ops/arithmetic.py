@@ -80,6 +80,7 @@ neg = unary(
     "neg",
     operator.neg,
     -1,
+    integers=True,
     samples=anywhere,
     doc="""Negative  -x.
 
@@ -128,6 +129,7 @@ square = unary(
     "square",
     np.square,
     lambda F, x: 2 * x,
+    integers=True,
     samples=anywhere,
     doc="""Square  x**2.
 

@@ -16,6 +16,7 @@ clone = unary(
     "clone",
     operator.pos,
     1,
+    integers=True,
     samples=anywhere,
     doc="""The same values as a new tensor, with an identity derivative.
 

@@ -177,6 +177,7 @@ relu = unary(
     "relu",
     lambda x: np.maximum(x, 0),
     lambda F, x: x > 0,
+    integers=True,
     samples=away_from_zero,
     doc="""max(x, 0); its derivative at 0 is 0.
 
@@ -191,6 +192,7 @@ abs = unary(
     "abs",
     np.abs,
     lambda F, x: F.sign(x),
+    integers=True,
     samples=away_from_zero,
     doc="""Absolute value; its derivative at 0 is 0.
 
@@ -205,6 +207,7 @@ sign = unary(
     "sign",
     np.sign,
     0,
+    integers=True,
     samples=away_from_zero,
     doc="""Sign: -1, 0 or 1; its derivative is 0 everywhere.
 

@@ -45,6 +45,8 @@ _amin = _extremum("amin", np.minimum.reduce)
 def _reduce_extremum(primitive: Any, x: Any, axis: Any, keepdims: bool) -> Tensor:
     x = tensor_of(x, primitive.name)
     axes = axes_of(axis, x.ndim, primitive.name)
+    if not axes:
+        return ops.clone(x)
     if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(f"{primitive.name} over no elements: shape {tuple(x.shape)}, axis {axis}; it has no identity.")
     return wrap(apply(primitive, (x,), {"axis": axes, "keepdims": builtins.bool(keepdims)}))

@@ -16,7 +16,15 @@ from hograd.ops.axes import axis_of, tensor_of
 
 
 def _shifted(x: Any, axis: int) -> Any:
-    """x minus its maximum over the axis; rows of -inf stay, instead of becoming nan."""
+    """x minus its maximum over the axis, or minus another number that is as good.
+
+    Rows of -inf stay, instead of becoming nan. Where all elements lie close together their common maximum serves every
+    row, and NumPy finds it twenty times faster than those of many short rows.
+    """
+    if x.size:
+        largest = x.max()
+        if float(largest) - float(x.min()) < 30:
+            return x - largest
     top = np.maximum.reduce(x, axis=axis, keepdims=True)
     if not np.isfinite(top).all():
         top = np.where(np.isfinite(top), top, 0)
@@ -25,12 +33,12 @@ def _shifted(x: Any, axis: int) -> Any:
 
 def _softmax_kernel(x: Any, axis: int) -> Any:
     e = np.exp(_shifted(x, axis))
-    return e / np.add.reduce(e, axis=axis, keepdims=True)
+    return e / kernels.sum(e, axis, True)
 
 
 def _log_softmax_kernel(x: Any, axis: int) -> Any:
     z = _shifted(x, axis)
-    return z - np.log(np.add.reduce(np.exp(z), axis=axis, keepdims=True))
+    return z - np.log(kernels.sum(np.exp(z), axis, True))
 
 
 def _softmax_pull(F: Any, g: Any, y: Any, axis: int) -> Any:
