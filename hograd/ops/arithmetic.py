@@ -209,7 +209,8 @@ def pow(a: Any, b: Any) -> Tensor:
     >>> ho.pow(ho.tensor([2.0, 3.0]), 2)
     tensor([4., 9.])
     """
-    a = a if is_number(a) else wrap(as_operand(a, "pow", 0)) if not isinstance(a, Tensor) else a
+    a, b = (v if isinstance(v, Tensor) else as_operand(v, "pow", i) for i, v in enumerate((a, b)))
+    a = a if is_number(a) else wrap(a)
     if is_number(b) and isinstance(a, Tensor):
         if a.dtype.kind in "iub" and type(b) is float:
             a = ops.astype(a, promote("pow", a, b)[0].dtype)
