@@ -130,6 +130,14 @@ def promote(primitive: Primitive | str, *args: Any) -> list[Any]:
     come before tensors without, and those before Python numbers. So a float64 learning rate of shape () leaves
     float32 parameters in float32.
     """
+    if len(args) == 2:
+        a, b = args
+        if isinstance(a, Tensor) and (
+            a.dtype is b.dtype
+            if isinstance(b, Tensor)
+            else is_number(b) and type(b) is not complex and a.dtype.kind == "f"
+        ):
+            return [a, b]
     operands = [a if isinstance(a, Tensor) else as_operand(a, primitive, i) for i, a in enumerate(args)]
     arrays = [a for a in operands if not is_number(a)]
     if not arrays:

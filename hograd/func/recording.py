@@ -72,7 +72,8 @@ class Recording:
             roots,
             self.number,
             wanted=nodes,
-            create_graph=shared,
+            # Under `no_grad` the derivative is a constant of the tape that it was taken on.
+            create_graph=shared and self.number >= state.floor,
             retain_graph=retain or shared,
             raw=raw,
             all_lead_there=not shared,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import is_number
+from hograd.backend import default_dtype, is_number
 from hograd.core.declare import binary, case, elementwise, operation, unary
 from hograd.core.dispatch import apply, as_operand, call, promote, wrap
 from hograd.core.primitive import ops
@@ -56,9 +56,19 @@ mul = binary(
 )
 
 
+_FLOAT64 = np.dtype(np.float64)
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    y = np.true_divide(a, b)
+    if y.dtype is _FLOAT64 and default_dtype() != _FLOAT64 and np.result_type(a, b).kind in "iub":
+        return y.astype(default_dtype())
+    return y
+
+
 div = binary(
     "div",
-    np.true_divide,
+    _quotient,
     (lambda F, g, b: g / b, lambda F, g, y, b: -g * y / b),
     samples=lambda s: [
         case(s.normal(3, 4), s.away_from_zero(3, 4)),

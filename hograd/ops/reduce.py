@@ -116,8 +116,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
         keepdims: keep the reduced axes with length 1 (`keepdim`).
         dtype: convert to this dtype first.
 
-    Raises:
-        DtypeError: integers, which PyTorch refuses too: convert them first.
+    Bools and integers are converted to the default dtype.
 
     >>> import hograd as ho
     >>> ho.mean(ho.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -131,10 +130,10 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
     return wrap(apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)}))
 
 
-_any = general("any", lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims), None, batch=shift("axis"))
+_any = general("any", lambda x, axis=None, keepdims=False: np.any(x, axis, keepdims=keepdims), None, batch=shift("axis"))
 
 
-_all = general("all", lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims), None, batch=shift("axis"))
+_all = general("all", lambda x, axis=None, keepdims=False: np.all(x, axis, keepdims=keepdims), None, batch=shift("axis"))
 
 
 def _masks(s: Any) -> list[Any]:
