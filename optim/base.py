@@ -7,7 +7,9 @@ import math
 from types import SimpleNamespace
 from typing import Any, ClassVar, dataclass_transform
 
-from hograd import Tensor, tree, zeros_like
+import numpy as np
+
+from hograd import Tensor, as_tensor, tree, zeros_like
 from hograd.errors import ArgumentError, StructureError
 from optim.schedules import Schedule
 
@@ -186,7 +188,10 @@ def is_off(value: Any) -> bool:
 
 
 def _as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Plain numbers as floats, arrays as tensors, all else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return as_tensor(value) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def _in_dtype(value: Any, p: Any) -> Any:

@@ -44,7 +44,9 @@ OPTIMIZERS = {
     "sgd per parameter and step": SGD(lr={"w": PerStep(np.array([0.3, 0.1, 0.2, 0.1])), "b": 0.1, "idle": 0.2}),
     "adam": Adam(lr=0.1, betas=(0.8, 0.95), eps=0.01, weight_decay=0.1),
     "adam without decay": Adam(lr=0.1, betas=(0.8, 0.95), eps=1e-2),
-    "adam per step": Adam(lr=PerStep(np.array([0.3, 0.1, 0.2, 0.15])), betas=(0.9, PerStep(np.full(4, 0.9))), eps=0.1, weight_decay=0.1),
+    "adam per step": Adam(
+        lr=PerStep(np.array([0.3, 0.1, 0.2, 0.15])), betas=(0.9, PerStep(np.full(4, 0.9))), eps=0.1, weight_decay=0.1
+    ),
     "adam per parameter": Adam(lr=SINGLE, betas=(0.9, {"w": 0.9, "b": 0.99, "idle": 0.95}), eps=0.1, weight_decay=0.1),
 }
 

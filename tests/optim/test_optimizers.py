@@ -154,6 +154,13 @@ def test_whole_numbers_become_floating():
     assert isinstance(SGD(lr=1).lr, float)
 
 
+def test_arrays_become_tensors():
+    opt = SGD(lr=np.array(0.1), momentum=np.float64(0.5))
+    new, _ = opt.step(params(), params(), opt.init(params()))
+    assert isinstance(opt.lr, ho.Tensor)
+    assert float(new["b"][0]) == pytest.approx(0.27)
+
+
 def test_a_schedule_has_a_value_for_every_step():
     opt = SGD(lr=PerStep([0.3, 0.2]))
     p = ho.tensor(1.0)

@@ -1,0 +1,1 @@
+"""The command `hograd`: experiments described in YAML, run into a folder."""

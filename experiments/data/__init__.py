@@ -1,0 +1,1 @@
+"""Data sets and task distributions of the experiments, as NumPy arrays."""

@@ -1,0 +1,1 @@
+"""One module an experiment; `experiments.schema` names the class that runs it."""

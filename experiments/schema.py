@@ -1,0 +1,132 @@
+"""The keys of every experiment, their types, ranges and defaults."""
+
+from typing import Annotated, Literal, NamedTuple, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+T = TypeVar("T")
+
+
+def _distinct(values: list[T]) -> list[T]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"each entry may stand once, but {value} stands twice")
+    return values
+
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0.01, le=0.98)]
+Several = Annotated[list[T], Field(min_length=1)]
+Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class Section(BaseModel):
+    """A mapping in a config: no unknown keys, no guessing of types, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Experiment(Section):
+    """What every experiment has; `output` is the run folder."""
+
+    experiment: str
+    description: str = ""
+    output: Annotated[str, Field(min_length=1)]
+    seeds: Distinct[Natural]
+
+
+class InitialHyperparameters(Section):
+    """Where learning starts: a constant learning rate, the momentum, the L2 strength."""
+
+    lr: Positive = 0.5
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    l2: Positive = 1e-4
+
+
+class LogRange(Section):
+    """`count` values from `low` to `high`, evenly spaced on a logarithmic scale."""
+
+    low: Positive = 0.01
+    high: Positive = 10.0
+    count: Count = 20
+
+    @field_validator("high")
+    @classmethod
+    def _not_below_low(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low")
+        if low is not None and high < low:
+            raise ValueError(f"found {high:g}, expected at least low, which is {low:g}")
+        return high
+
+
+class Grid(Section):
+    """The baseline: every pair of a constant learning rate and a momentum."""
+
+    learning_rates: LogRange = LogRange()
+    momenta: Distinct[Momentum] = [0.0, 0.5, 0.8, 0.9, 0.95, 0.99]
+
+
+class DigitsLearningRates(Experiment):
+    """Learn 100 learning rates, a momentum and an L2 strength on handwritten digits."""
+
+    experiment: Literal["digits_learning_rates"]
+    seeds: Distinct[Natural] = [0, 1, 2]
+    train_fraction: Share = 0.5
+    validation_fraction: Share = 0.25
+    inner_steps: Count = 100
+    outer_steps: Count = 100
+    outer_lr: Positive = 0.03
+    initial: InitialHyperparameters = InitialHyperparameters()
+    grid: Grid = Grid()
+
+    @field_validator("validation_fraction")
+    @classmethod
+    def _leaves_a_test_set(cls, validation: float, info: ValidationInfo) -> float:
+        train = info.data.get("train_fraction")
+        if train is not None and train + validation > 0.99:
+            raise ValueError(
+                f"found {validation:g}, expected at most {0.99 - train:.2g}: train_fraction is {train:g}, "
+                "and what both leave, at least 0.01, is the test set"
+            )
+        return validation
+
+
+class Evaluation(Section):
+    """How the initialisation is measured: on tasks that training never saw, after so many steps."""
+
+    tasks: Annotated[int, Field(ge=2)] = 600
+    steps: Distinct[Natural] = [0, 1, 5, 10]
+
+
+class MamlSinusoid(Experiment):
+    """MAML on the sinusoids of Finn et al. 2017."""
+
+    experiment: Literal["maml_sinusoid"]
+    seeds: Distinct[Natural] = [0]
+    iterations: Count = 5000
+    tasks_per_iteration: Count = 25
+    support_points: Count = 10
+    query_points: Count = 10
+    hidden: Several[Count] = [40, 40]
+    inner_lr: Positive = 0.01
+    inner_steps: Count = 1
+    order: Literal[1, 2] = 2
+    outer_lr: Positive = 0.001
+    dtype: Literal["float32", "float64"] = "float32"
+    evaluation: Evaluation = Evaluation()
+
+
+class Entry(NamedTuple):
+    """One experiment: the schema of its config, and the module whose `Problem` runs it."""
+
+    schema: type[Experiment]
+    module: str
+
+
+EXPERIMENTS = {
+    "digits_learning_rates": Entry(DigitsLearningRates, "experiments.problems.digits_learning_rates"),
+    "maml_sinusoid": Entry(MamlSinusoid, "experiments.problems.maml_sinusoid"),
+}
