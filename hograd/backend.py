@@ -16,6 +16,8 @@ FLOATING = "fc"
 
 SUPPORTED = "fciub"
 
+_default = np.dtype(np.float64)
+
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -25,7 +27,10 @@ def is_number(value: object) -> bool:
 
 
 def as_array(value: Any, dtype: Any = None, *, copy: bool = False, name: str = "data") -> Array:
-    """`value` as an array of a supported dtype; what has no axes becomes a NumPy scalar."""
+    """`value` as an array of a supported dtype; what has no axes becomes a NumPy scalar.
+
+    Floating Python numbers, and no numbers at all, get the default dtype; arrays keep theirs.
+    """
     try:
         array = np.array(value, dtype=dtype, copy=True if copy else None, order="K")
     except (ValueError, TypeError) as error:
@@ -38,15 +43,15 @@ def as_array(value: Any, dtype: Any = None, *, copy: bool = False, name: str = "
             f"{name} has dtype {array.dtype}, expected a bool, integer, floating or complex dtype; "
             "convert it to numbers first."
         )
-    return array[()] if array.ndim == 0 else array
+    made_here = dtype is None and not isinstance(value, (np.ndarray, np.generic))
+    if made_here and (array.dtype == np.float64 or array.size == 0):
+        array = array.astype(_default, copy=False)
+    return scalarize(array)
 
 
 def scalarize(array: Array) -> Array:
     """An array without axes as a NumPy scalar, any other array as it is."""
     return array[()] if array.ndim == 0 else array
-
-
-_default = np.dtype(np.float64)
 
 
 def default_dtype() -> np.dtype[Any]:

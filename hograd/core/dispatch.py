@@ -68,7 +68,7 @@ def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
     if isinstance(arg, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in arg):
         return ops.stack([leaf if isinstance(leaf, Tensor) else Tensor(as_array(leaf)) for leaf in arg])
     if isinstance(arg, (list, tuple)):
-        return as_array(arg, default_dtype() if not arg else None)
+        return as_array(arg)
     raise DtypeError(
         f"argument {position} of {getattr(primitive, 'name', primitive)} is {type(arg).__name__}, expected a "
         "tensor, an array, a number or a list of numbers."

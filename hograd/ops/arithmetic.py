@@ -228,7 +228,7 @@ def pow(a: Any, b: Any) -> Tensor:
             return ops.clone(a) if b == 1 else wrap(apply(_power, (a,), {"exponent": b}))
     a, b = promote("pow", a, b)
     if is_number(a) and is_number(b):
-        a = as_operand([a], "pow", 0)[0]
+        a = ops.tensor(a)
     return call(_power_tensor, [as_base(a, b), b], {})
 
 

@@ -52,13 +52,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
         return copy.requires_grad_() if requires_grad else copy
     if isinstance(data, (list, tuple)) and any(isinstance(part, (Tensor, list, tuple)) for part in data):
         data = _plain(data)
-    if dtype is None and not isinstance(data, (np.ndarray, np.generic)):
-        array = as_array(data)
-        if array.dtype == np.float64 or array.size == 0:
-            array = array.astype(default_dtype())
-    else:
-        array = as_array(data, dtype, copy=True)
-    return _made(array, requires_grad)
+    return _made(as_array(data, dtype, copy=True), requires_grad)
 
 
 def _plain(data: Any) -> Any:

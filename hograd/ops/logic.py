@@ -81,7 +81,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     """
     a, b = promote("where", a, b)
     if is_number(a) and is_number(b):
-        a, b = (Tensor(np.asarray(v, np.result_type(type(a), type(b)))[()]) for v in (a, b))
+        a, b = promote("where", ops.tensor(a), ops.tensor(b))
     return call(_where, (condition, a, b), {})
 
 

@@ -130,10 +130,14 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
     return wrap(apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)}))
 
 
-_any = general("any", lambda x, axis=None, keepdims=False: np.any(x, axis, keepdims=keepdims), None, batch=shift("axis"))
+_any = general(
+    "any", lambda x, axis=None, keepdims=False: np.any(x, axis, keepdims=keepdims), None, batch=shift("axis")
+)
 
 
-_all = general("all", lambda x, axis=None, keepdims=False: np.all(x, axis, keepdims=keepdims), None, batch=shift("axis"))
+_all = general(
+    "all", lambda x, axis=None, keepdims=False: np.all(x, axis, keepdims=keepdims), None, batch=shift("axis")
+)
 
 
 def _masks(s: Any) -> list[Any]:

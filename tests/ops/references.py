@@ -1,0 +1,172 @@
+"""What every operation computes, written down once more in NumPy and SciPy, without a look at the kernels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+
+def _torch_names(function: Any) -> Any:
+    def called(*args: Any, **kwargs: Any) -> Any:
+        names = {"dim": "axis", "keepdim": "keepdims"}
+        return function(*args, **{names.get(key, key): value for key, value in kwargs.items()})
+
+    return called
+
+
+def _put(x: Any, index: Any, shape: Any) -> Any:
+    out = np.zeros(shape)
+    out[index] = x
+    return out
+
+
+def _at_add(x: Any, index: Any, value: Any) -> Any:
+    out = x.copy()
+    np.add.at(out, index, value)
+    return out
+
+
+def _at_set(x: Any, index: Any, value: Any) -> Any:
+    out = x.copy()
+    out[index] = value
+    return out
+
+
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    return np.tensordot(a, b, axes)
+
+
+def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    total = np.sum(x, axis=axis, keepdims=keepdims)
+    return total / (x.size / total.size)
+
+
+def _var(x: Any, axis: Any = None, *, correction: float = 1, keepdims: bool = False, unbiased: Any = None) -> Any:
+    ddof = correction if unbiased is None else int(unbiased)
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _std(*args: Any, **kwargs: Any) -> Any:
+    return np.sqrt(_var(*args, **kwargs))
+
+
+def _norm(x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    size = np.abs(x)
+    if math.isinf(p):
+        return (np.max if p > 0 else np.min)(size, axis=axis, keepdims=keepdims)
+    return np.sum(size**p, axis=axis, keepdims=keepdims) ** (1 / p)
+
+
+def _split(x: Any, sizes: Any, axis: int = 0) -> Any:
+    if isinstance(sizes, int):
+        return np.split(x, range(sizes, x.shape[axis], sizes), axis)
+    return np.split(x, np.cumsum(sizes)[:-1], axis)
+
+
+def _transpose(x: Any, *axes: Any) -> Any:
+    return np.swapaxes(x, *axes) if len(axes) == 2 else np.transpose(x, *axes)
+
+
+def _expand(x: Any, shape: Any) -> Any:
+    lengths = [n if m == -1 else m for n, m in zip((1,) * (len(shape) - x.ndim) + x.shape, shape, strict=True)]
+    return x * np.ones(lengths)
+
+
+def _squeeze(x: Any, axis: Any = None) -> Any:
+    given = range(x.ndim) if axis is None else np.atleast_1d(axis)
+    return np.squeeze(x, tuple(int(a) for a in given if x.shape[a] == 1))
+
+
+def _flatten(x: Any, start: int = 0, end: int = -1) -> Any:
+    return x.reshape(*x.shape[:start], -1, *x.shape[end % x.ndim + 1 :])
+
+
+def _take_along_axis(x: Any, indices: Any, axis: int) -> Any:
+    out = np.empty(np.broadcast_shapes(indices.shape, tuple(1 if i == axis else n for i, n in enumerate(x.shape))))
+    for place in np.ndindex(out.shape):
+        source = list(place)
+        source[axis] = int(np.broadcast_to(indices, out.shape)[place])
+        out[place] = x[tuple(source)]
+    return out
+
+
+def _cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+    axis = 0 if logits.ndim == 1 else 1
+    p = special.softmax(logits, axis=axis)
+    if target.dtype.kind == "f":
+        losses = -np.sum(target * np.log(p), axis=axis)
+    else:
+        places = np.ndindex(target.shape)
+        picked = [np.moveaxis(p, axis, -1)[(*place, int(target[place]))] for place in places]
+        losses = -np.log(np.reshape(picked, target.shape))
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](losses)
+
+
+def _mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction]((prediction - target) ** 2)
+
+
+def _take(x: Any, index: Any) -> Any:
+    return x[tuple(index)] if isinstance(index, tuple) else x[index]
+
+
+_BY_NAME: dict[str, Any] = {
+    "put": _put,
+    "getitem": _take,
+    "take_along_axis": _take_along_axis,
+    "at_add": _at_add,
+    "at_set": _at_set,
+    "tensordot": _tensordot,
+    "outer": lambda a, b: np.array([[p * q for q in b] for p in a]),
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "clone": lambda x: x,
+    "safe_sqrt": np.sqrt,
+    "sigmoid": special.expit,
+    "softplus": lambda x: np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0),
+    "relu": lambda x: np.where(x > 0, x, 0.0),
+    "remainder": lambda a, b: a - b * np.floor(np.divide(a, b)),
+    "floor_divide": lambda a, b: np.floor(np.divide(a, b)),
+    "pow": np.power,
+    "clip": lambda x, min=-math.inf, max=math.inf: np.minimum(np.maximum(x, min), max),
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "bitwise_not": np.logical_not,
+    "bitwise_and": np.logical_and,
+    "bitwise_or": np.logical_or,
+    "bitwise_xor": np.logical_xor,
+    "astype": lambda x, dtype: np.asarray(x).astype(dtype),
+    "stop_gradient": lambda x: x,
+    "mean": _mean,
+    "var": _var,
+    "std": _std,
+    "logsumexp": special.logsumexp,
+    "norm": _norm,
+    "permute": lambda x, axes: np.transpose(x, axes),
+    "transpose": _transpose,
+    "t": np.transpose,
+    "broadcast_to": lambda x, shape: x * np.ones(shape),
+    "expand": _expand,
+    "squeeze": _squeeze,
+    "flatten": _flatten,
+    "split": _split,
+    "softmax": lambda x, axis=-1: special.softmax(x, axis),
+    "log_softmax": lambda x, axis=-1: special.log_softmax(x, axis),
+    "cross_entropy": _cross_entropy,
+    "mse": _mse,
+}
+
+
+def reference(name: str) -> Any:
+    """The function on arrays that the operation `name` must agree with, by default NumPy's of that name."""
+    return _torch_names(_BY_NAME[name] if name in _BY_NAME else getattr(np, name))
