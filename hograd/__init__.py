@@ -6,7 +6,7 @@ function transforms (`func.grad`, `vjp`, `jvp`, `vmap`, `hessian`, ...) that nes
 
 import numpy as _numpy
 
-from hograd import autograd, errors, func, tree
+from hograd import autograd, check, errors, func, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
@@ -177,6 +177,7 @@ __all__ = [
     "bool",
     "broadcast_to",
     "cat",
+    "check",
     "clamp",
     "clip",
     "clone",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -91,9 +92,11 @@ def detach(tree: Any) -> Any:
 def difference(expected: Any, found: Any, expected_name: str, found_name: str) -> str:
     """A sentence on the first place where two trees that must be alike differ."""
     start = f"{found_name} differs in structure from {expected_name}"
-    for ours, theirs in zip(paths(expected), paths(found), strict=False):
+    for ours, theirs in itertools.zip_longest(paths(expected), paths(found)):
         if ours != theirs:
-            return f"{start}: {found_name}{theirs} stands where {expected_name}{ours} does."
+            here = "nothing" if theirs is None else f"{found_name}{theirs}"
+            there = "nothing" if ours is None else f"{expected_name}{ours}"
+            return f"{start}: {here} stands where {there} does."
     return f"{start}: found {structure(found)}, expected {structure(expected)}."
 
 

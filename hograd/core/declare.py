@@ -195,7 +195,12 @@ def _torch_names(function: Callable[..., R], signature: inspect.Signature) -> Ca
     def public(*args: Any, **kwargs: Any) -> R:
         for name in kwargs:
             if name in names:
-                kwargs = {names.get(key, key): value for key, value in kwargs.items()}
+                renamed = {names.get(key, key): value for key, value in kwargs.items()}
+                if len(renamed) < len(kwargs):
+                    raise TypeError(
+                        f"{function.__name__}() got {name!r} and {names[name]!r}, two names of one argument"
+                    )
+                kwargs = renamed
                 break
         return function(*args, **kwargs)
 

@@ -15,7 +15,7 @@ from hograd.core.levels import level_of, state
 from hograd.core.primitive import Primitive, ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
-from hograd.errors import DtypeError
+from hograd.errors import DtypeError, HogradError, ShapeError
 
 RAW: set[type] = {np.ndarray} | {
     np.dtype(code).type for code in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", "F", "D")
@@ -54,7 +54,16 @@ def call(primitive: Primitive, args: Any, params: dict[str, Any]) -> Tensor:
     cleaned = [arg if isinstance(arg, Tensor) else as_operand(arg, primitive, i) for i, arg in enumerate(args)]
     if all(map(is_number, cleaned)):
         cleaned = [as_array(arg) for arg in cleaned]
-    return wrap(apply(primitive, cleaned, params))
+    try:
+        return wrap(apply(primitive, cleaned, params))
+    except (ValueError, TypeError) as error:
+        if isinstance(error, HogradError) or primitive.kind != "elementwise":
+            raise
+        if isinstance(error, TypeError):
+            dtypes = " and ".join(str(getattr(arg, "dtype", type(arg).__name__)) for arg in cleaned)
+            raise DtypeError(f"{primitive.name} is not defined for {dtypes}.") from None
+        shapes = " and ".join(str(tuple(getattr(arg, "shape", ()))) for arg in cleaned)
+        raise ShapeError(f"{primitive.name}: shapes {shapes} cannot be broadcast against each other.") from None
 
 
 def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
@@ -64,7 +73,8 @@ def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
     if isinstance(arg, np.generic) and not isinstance(arg, (np.str_, np.bytes_, np.datetime64, np.timedelta64)):
         return arg.item()
     if isinstance(arg, np.ndarray):
-        return as_array(arg, name=f"argument {position} of {getattr(primitive, 'name', primitive)}")
+        # A copy: its owner may write to it before the backward pass.
+        return as_array(arg, copy=True, name=f"argument {position} of {getattr(primitive, 'name', primitive)}")
     if isinstance(arg, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in arg):
         return ops.stack([leaf if isinstance(leaf, Tensor) else Tensor(as_array(leaf)) for leaf in arg])
     if isinstance(arg, (list, tuple)):
@@ -90,9 +100,6 @@ def record(primitive: Any, args: tuple[Any, ...], params: dict[str, Any], number
                 arg = bare(arg)
             if isinstance(arg, Tensor) or not is_raw(arg):
                 raw = False
-        elif type(arg) is np.ndarray and arg.flags.writeable:
-            # Only a caller's own array gets here, and the caller may write to it before the backward pass.
-            arg = arg.copy()
         values.append(arg)
         nodes.append(node)
     answer = apply(primitive, values, params)

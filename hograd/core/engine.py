@@ -147,7 +147,8 @@ def accumulate(tensor: Tensor | None, g: Any, create_graph: bool) -> None:
     """Add a cotangent to a tensor's `.grad`."""
     if tensor is None:
         return
-    grad = wrap(g)
+    # Two leaves may get one cotangent; each has a tensor of its own, which in-place operations can change.
+    grad = Tensor(g.value, g.node, g.level) if type(g) is Tensor else wrap(g)
     before = tensor.gradient
     if before is None:
         tensor.gradient = grad

@@ -31,7 +31,10 @@ def unary(primitive: Primitive, *, floating: bool) -> Callable[[Any], Tensor]:
                 if node is None:
                     if floating and value.dtype.kind in "iub":
                         value = value.astype(default_dtype())
-                    return Tensor(kernel(value))
+                    try:
+                        return Tensor(kernel(value))
+                    except TypeError:
+                        return call(primitive, (x,), {})  # which raises again, in words
                 level = x.level
                 if differentiable and level >= state.floor:
                     y = kernel(value)
@@ -65,15 +68,18 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
                 z = b.value
                 q = b.node
                 if type(x) in RAW and type(z) in RAW and x.dtype is z.dtype:
+                    try:
+                        y = kernel(x, z)
+                    except (ValueError, TypeError):
+                        return call(primitive, (a, b), {})  # which raises again, in words
                     if p is None:
                         if q is None:
-                            return Tensor(kernel(x, z))
+                            return Tensor(y)
                         level = b.level
                     else:
                         level = a.level
                         if q is not None and b.level != level:
                             return call(primitive, (a, b), {})
-                    y = kernel(x, z)
                     if level < state.floor or not differentiable:
                         return Tensor(y)
                     keep_y = (p is not None and ya) or (q is not None and yb)

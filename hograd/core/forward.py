@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hograd.core.dispatch import apply, bare, is_raw
 from hograd.core.levels import Level
 from hograd.core.primitive import Primitive, kernels, ops
@@ -25,7 +27,9 @@ def push_forward(primitive: Primitive, args: Any, params: dict[str, Any], number
     answer = apply(primitive, primals, params)
     if not primitive.differentiable:
         return answer
-    tangent = tangent_of(primitive, tangents, (answer, *primals), params)
+    # As the backward pass, silently: where a derivative is infinite, the value has no need to be.
+    with np.errstate(all="ignore"):
+        tangent = tangent_of(primitive, tangents, (answer, *primals), params)
     return answer if tangent is None else Dual(answer, bare(tangent), number)
 
 

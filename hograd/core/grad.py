@@ -161,9 +161,9 @@ def _finish(
             result.append(None)
         else:
             raise UnusedInputError(
-                f"One of the differentiated Tensors appears to not have been used in the graph: inputs[{i}], of shape "
-                f"{tuple(x.shape)}. Set allow_unused=True if this is the desired behavior (its gradient is then None), "
-                "or materialize_grads=True to get zeros."
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph: inputs[{i}] has "
+                f"shape {tuple(x.shape)}. Set allow_unused=True if this is the desired behavior (its gradient is then "
+                "None), or materialize_grads=True to get zeros."
             )
     return result
 
@@ -216,7 +216,9 @@ def _seeds(heads: list[Tensor], weights: Any) -> list[Any]:
     """The cotangents of the outputs: what the user gave, checked, or 1 for a single element."""
     if weights is None:
         given: list[Any] = [None] * len(heads)
-    elif isinstance(weights, (list, tuple)) and not (len(heads) == 1 and len(weights) != 1):
+    elif isinstance(weights, (list, tuple)) and (
+        len(heads) > 1 or len(weights) == 1 or any(w is None or isinstance(w, Tensor) for w in weights)
+    ):
         given = list(weights)
     else:
         given = [weights]
@@ -285,6 +287,8 @@ def backward(
     heads = _tensors(tensors, "tensors")
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is not None:
+        if not tree.leaves(inputs):
+            raise GradientError("`inputs` argument to `backward()` cannot be empty.")
         targets = _tensors(inputs, "inputs")
         gradients = _grad(heads, targets, grad_tensors, retain, create_graph, True, False)
         for tensor, g in zip(targets, gradients, strict=True):

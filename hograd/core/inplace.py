@@ -15,6 +15,21 @@ class InPlace(Operations):
 
     __slots__ = ()
 
+    @property
+    def data(self: Any) -> Any:
+        """The same values as a constant; what is done to it in place, or assigned, is done here and not recorded."""
+        constant = self.detach()
+        constant.data_of = self
+        return constant
+
+    @data.setter
+    def data(self: Any, value: Any) -> None:
+        new = value.detach() if isinstance(value, InPlace) else ops.tensor(value)
+        other_kind = (new.shape, new.dtype) != (self.shape, self.dtype)
+        self.value = new.value
+        if other_kind and self.requires_grad and self.is_leaf:
+            self.requires_grad_(False).requires_grad_()
+
     def rebind(self: Any, other: Any) -> None:
         """Become `other`, of any kind, keeping this object's identity and `.grad`."""
         if type(self) is not type(other):
@@ -40,10 +55,12 @@ class InPlace(Operations):
                     "no_grad(), or on a clone()."
                 )
             self.value = new.detach().value
-        elif self.node is not None and new.node is None and new.level == 0:
+        elif self.node is not None and self.level < state.floor:
             self.value = new.value
         else:
             self.rebind(new)
+        if (origin := getattr(self, "data_of", None)) is not None:
+            origin.data = self
         return self
 
     def __iadd__(self: Any, other: Any) -> Any:
@@ -79,6 +96,8 @@ class InPlace(Operations):
 
     def copy_(self: Any, other: Any) -> Any:
         """`self[...] = other`."""
+        if self.requires_grad:
+            return self.assign(ops.at_set(self, Ellipsis, other))
         return self.assign(ops.astype(ops.broadcast_to(other, self.shape), self.dtype))
 
     def fill_(self: Any, value: Any) -> Any:

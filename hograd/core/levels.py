@@ -20,10 +20,11 @@ class Level:
     """One running transform.
 
     `raw` holds, for a tape, as long as every value recorded on it is a plain array: its backward pass
-    may then run on bare kernels. `size` and `randomness` belong to `vmap`.
+    may then run on bare kernels. `has_leaves` tells that `requires_grad_` was called on it, so that not
+    every node leads to an input of the transform. `size` and `randomness` belong to `vmap`.
     """
 
-    __slots__ = ("kind", "number", "randomness", "raw", "size")
+    __slots__ = ("has_leaves", "kind", "number", "randomness", "raw", "size")
 
     def __init__(self, kind: str, size: int = 0, randomness: str = "error") -> None:
         self.number = next(_numbers)
@@ -31,6 +32,7 @@ class Level:
         self.size = size
         self.randomness = randomness
         self.raw = True
+        self.has_leaves = False
 
     def __enter__(self) -> Level:
         state.stack.append((self, state.floor, state.base))
@@ -177,16 +179,21 @@ def _decorate(function: Any, context: Any) -> Any:
         @functools.wraps(function)
         def generator(*args: Any, **kwargs: Any) -> Any:
             running = function(*args, **kwargs)
-            sent: Any = None
+            resume, value = running.send, None
             try:
                 while True:
                     with context():
-                        item = running.send(sent)
-                    sent = yield item
+                        item = resume(value)
+                    try:
+                        resume, value = running.send, (yield item)
+                    except GeneratorExit:
+                        with context():
+                            running.close()
+                        raise
+                    except BaseException as error:
+                        resume, value = running.throw, error
             except StopIteration as stop:
                 return stop.value
-            finally:
-                running.close()
 
         return generator
 

@@ -17,6 +17,11 @@ def is_integer(value: object) -> bool:
     return hasattr(value, "__index__") and not getattr(value, "shape", ())
 
 
+def is_comparable(value: object) -> bool:
+    """Whether `==` with `value` is elementwise; with anything else (None, strings) it is False, as in PyTorch."""
+    return isinstance(value, (int, float, complex, list, tuple)) or hasattr(value, "dtype")
+
+
 class Operations:
     """Operators and methods; the mathematics is in `hograd.ops`, where each operation is documented."""
 
@@ -89,10 +94,10 @@ class Operations:
         return ops.bitwise_xor(other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return ops.eq(self, other)
+        return ops.eq(self, other) if is_comparable(other) else NotImplemented
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return ops.ne(self, other)
+        return ops.ne(self, other) if is_comparable(other) else NotImplemented
 
     def __lt__(self, other: Any) -> Tensor:
         return ops.lt(self, other)

@@ -33,7 +33,7 @@ class Tensor(InPlace):
 
     # Internally: `value` is an array or a tensor of a lower level, `node` its record on the tape of level `level`.
     # Dual and Batched have the same slots, so that in-place syntax can turn one into the other.
-    __slots__ = ("__weakref__", "gradient_slot", "level", "node", "tangent", "value")
+    __slots__ = ("__weakref__", "data_of", "gradient_slot", "level", "node", "tangent", "value")
 
     __array_ufunc__ = None
     __array_priority__ = 1000.0
@@ -131,7 +131,7 @@ class Tensor(InPlace):
             check_floating(self.dtype)
             self.node = leaf(self.value)
             self.node.owner = weakref.ref(self)
-            self.level = tape_below(None)
+            self.level = tape_for_leaf(None)
         return self
 
     @property
@@ -205,15 +205,6 @@ class Tensor(InPlace):
         """Make this tensor a constant; returns the tensor itself."""
         self.rebind(self.detach())
         return self
-
-    @property
-    def data(self) -> Tensor:
-        """The same values as a constant; assigning replaces the values and records nothing."""
-        return self.detach()
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        self.value = as_tensor(value).detach().value
 
     # As Python and NumPy values
 
@@ -333,7 +324,7 @@ class Batched(Tensor):
         inner = self.value if isinstance(self.value, Tensor) else Tensor(self.value)
         if requires_grad and type(inner) is Tensor and inner.node is None:
             check_floating(inner.dtype)
-            inner.node, inner.level = leaf(inner.value), tape_below(self.level)
+            inner.node, inner.level = leaf(inner.value), tape_for_leaf(self.level)
         elif inner.requires_grad != requires_grad:
             inner.requires_grad_(requires_grad)
         self.value = inner if requires_grad else getattr(inner, "value", inner)
@@ -385,10 +376,11 @@ def check_floating(dtype: np.dtype[Any]) -> None:
         )
 
 
-def tape_below(number: int | None) -> int:
-    """The innermost open tape (below level `number`, if given); 0 is the eager one."""
+def tape_for_leaf(number: int | None) -> int:
+    """The innermost open tape (below level `number`, if given), for a new leaf; 0 is the eager one."""
     for level, _, _ in reversed(state.stack):
         if level.kind == "tape" and (number is None or level.number < number):
+            level.has_leaves = True
             return level.number
     return 0
 

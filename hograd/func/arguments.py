@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hograd import tree
-from hograd.backend import as_array
+from hograd.backend import FLOATING, as_array
 from hograd.core.primitive import ops
-from hograd.core.tensor import Tensor, check_floating
+from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
@@ -25,7 +25,11 @@ def inputs_of(values: Any, name: str) -> tuple[list[Tensor], Any]:
                 "only those have derivatives."
             )
         tensor = x if isinstance(x, Tensor) else ops.tensor(x)
-        check_floating(tensor.dtype)
+        if tensor.dtype.kind not in FLOATING:
+            raise DtypeError(
+                f"{name}{tree.paths(values)[i]} has dtype {tensor.dtype}: only Tensors of floating point and complex "
+                "dtype can require gradients. Write the numbers with a decimal point, or convert with .double()."
+            )
         tensors.append(tensor)
     return tensors, structure
 
@@ -62,14 +66,18 @@ def name_of(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
+_BELONG_TO = {"tangents": "primals", "cotangents": "output"}
+
+
 def matching(given: Any, like: Sequence[Tensor], structure: Any, name: str) -> list[Tensor]:
     """Tangents or cotangents, checked against the tensors that they belong to."""
     items, found = tree.flatten(given)
     if found != structure:
-        raise StructureError(f"{name} have structure {found}, expected {structure}.")
+        expected = tree.unflatten(structure, like)
+        raise StructureError(tree.difference(expected, given, _BELONG_TO[name], name))
     checked = []
     for i, (t, x) in enumerate(zip(items, like, strict=True)):
-        t = t if isinstance(t, Tensor) else Tensor(as_array(t))
+        t = t if isinstance(t, Tensor) else Tensor(as_array(t, copy=True))
         if t.shape != x.shape:
             raise ShapeError(f"{name}{tree.paths(given)[i]} has shape {tuple(t.shape)}, expected {tuple(x.shape)}.")
         checked.append(t if t.dtype == x.dtype else ops.astype(t, x.dtype))

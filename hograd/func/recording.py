@@ -29,12 +29,14 @@ class Recording:
         if self.shared is None:
             self.number = self.level.number
             self.inputs: list[Any] = [Tensor(bare(x), leaf(x), self.number) for x in values]
+            self.nodes = [x.node for x in self.inputs]
             if not all(is_raw(x.value) for x in self.inputs):
                 self.level.raw = False
         else:
             self.number, batches = self.shared
-            self.inputs = [_fresh(x, self.number, batches) for x in values]
             self.batches = batches
+            self.inputs = [_fresh(x, self.number, batches) for x in values]
+            self.nodes = [self._unbatch(x).node for x in self.inputs]
 
     def __enter__(self) -> Recording:
         if self.shared is None:
@@ -47,9 +49,10 @@ class Recording:
 
     def strip(self, value: Any) -> Any:
         """An output as the code outside sees it."""
-        if self.shared is not None or not isinstance(value, Tensor):
-            return value
-        return wrap(below(value, self.number))
+        if self.shared is not None:
+            # A tensor of its own, so that `pull` does not see what is done to this one in place.
+            return Tensor(value.value, value.node, value.level) if type(value) is Tensor else value
+        return wrap(below(value, self.number)) if isinstance(value, Tensor) else value
 
     def pull(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], retain: bool) -> list[Tensor]:
         """The cotangents of the inputs."""
@@ -57,9 +60,6 @@ class Recording:
         if shared:
             outputs = [self._unbatch(y) for y in outputs]
             cotangents = [self._unbatch(g) for g in cotangents]
-            nodes = [self._unbatch(x).node for x in self.inputs]
-        else:
-            nodes = [x.node for x in self.inputs]
         roots = [
             (y.node, bare(g))
             for y, g in zip(outputs, cotangents, strict=True)
@@ -71,12 +71,12 @@ class Recording:
         pulled = backward_pass(
             roots,
             self.number,
-            wanted=nodes,
+            wanted=self.nodes,
             # Under `no_grad` the derivative is a constant of the tape that it was taken on.
             create_graph=shared and self.number >= state.floor,
             retain_graph=retain or shared,
             raw=raw,
-            all_lead_there=not shared,
+            all_lead_there=not shared and not self.level.has_leaves,
         )
         result = []
         for x, g in zip(self.inputs, pulled, strict=True):

@@ -12,6 +12,7 @@ from hograd.core.declare import binary, case, elementwise, operation, unary
 from hograd.core.dispatch import apply, as_operand, call, promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
 add = binary(
@@ -164,15 +165,21 @@ reciprocal = unary(
 )
 
 
+def _power_kernel(x: Any, exponent: Any) -> Any:
+    return x if type(exponent) is int and exponent == 1 else x**exponent
+
+
 def _power_pull(F: Any, g: Any, x: Any, exponent: float) -> Any:
-    if exponent == 0:
-        return F.zeros_like(g)
-    if exponent == 2:
-        return g * (2 * x)
-    return g * (exponent * F.pow(x, exponent - 1))
+    return g * (exponent * F.pow(x, exponent - 1)) if exponent else F.zeros_like(g)
 
 
-_power = elementwise("power", lambda x, exponent: x**exponent, [_power_pull], "x")
+_power = elementwise("power", _power_kernel, [_power_pull], "x")
+
+
+def _exponent_pull(F: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
+    """y ln a, and 0 where a is 0 and b is not negative: the limit from b > 0."""
+    flat = (a == 0) & (b >= 0)
+    return F.where(flat, 0.0, g * y * F.log(F.where(flat, 1.0, a)))
 
 
 _power_tensor = elementwise(
@@ -181,19 +188,14 @@ _power_tensor = elementwise(
     (
         # b a**(b-1), and 0 where both are 0.
         lambda F, g, a, b: g * b * a ** F.where((a == 0) & (b == 0), 1.0, b - 1),
-        # y ln a, and 0 where a is 0 and b is not negative: the limit from b > 0.
-        lambda F, g, y, a, b: F.where((a == 0) & (b >= 0), 0.0, g * y * F.log(F.where(a == 0, 1.0, a))),
+        _exponent_pull,
     ),
     "a b",
 )
 
 
-def _pow_kernel(a: Any, b: Any) -> Any:
-    return a**b
-
-
 @operation(
-    _pow_kernel,
+    _power_kernel,
     lambda s: [
         *positive_pairs(s),
         case(s.normal(3, 4), 2),
@@ -222,10 +224,12 @@ def pow(a: Any, b: Any) -> Tensor:
     a, b = (v if isinstance(v, Tensor) else as_operand(v, "pow", i) for i, v in enumerate((a, b)))
     a = a if is_number(a) else wrap(a)
     if is_number(b) and isinstance(a, Tensor):
+        if a.dtype.kind in "iu" and type(b) is int and b < 0:
+            raise ArgumentError(f"Integers to negative integer powers are not allowed: found {b}, write {b}.0 instead.")
         if a.dtype.kind in "iub" and type(b) is float:
             a = ops.astype(a, promote("pow", a, b)[0].dtype)
         if a.dtype.kind == "f":
-            return ops.clone(a) if b == 1 else wrap(apply(_power, (a,), {"exponent": b}))
+            return wrap(apply(_power, (a,), {"exponent": b}))
     a, b = promote("pow", a, b)
     if is_number(a) and is_number(b):
         a = ops.tensor(a)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hograd.backend import as_array
+import numpy as np
+
+from hograd.backend import SUPPORTED, as_array
 from hograd.core.dispatch import as_operand, wrap
+from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ShapeError
+from hograd.errors import DtypeError, ShapeError
 
 
 def tensor_of(x: Any, name: str) -> Tensor:
@@ -16,9 +19,17 @@ def tensor_of(x: Any, name: str) -> Tensor:
     return x if isinstance(x, Tensor) else wrap(as_array(as_operand(x, name, 0)))
 
 
+def operand(F: Any, x: Any, name: str) -> Any:
+    """What `F` can take for `x`: a tensor where a user may have given anything, bare arrays as they are."""
+    return tensor_of(x, name) if F is ops else x
+
+
 def axis_of(axis: Any, rank: int, name: str) -> int:
     """One axis, counted from 0."""
-    axis = axis.__index__()
+    try:
+        axis = axis.__index__()
+    except AttributeError:
+        raise DtypeError(f"{name} got axis {axis!r}, expected a whole number.") from None
     if not -max(rank, 1) <= axis < max(rank, 1):
         raise ShapeError(
             f"Dimension out of range: {name} got axis {axis}, but the tensor has {rank} axes, expected "
@@ -44,6 +55,17 @@ def shape_of(shape: Any, name: str) -> tuple[int, ...]:
         return tuple(n.__index__() for n in shape) if isinstance(shape, Sequence) else (shape.__index__(),)
     except AttributeError:
         raise ShapeError(f"{name} got shape {shape!r}, expected whole numbers.") from None
+
+
+def dtype_of(dtype: Any) -> np.dtype[Any]:
+    """What a user gave for a dtype, as one."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in SUPPORTED:
+        raise DtypeError(f"dtype is {dtype!r}, expected a dtype of numbers, such as hograd.float32.") from None
+    return found
 
 
 def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:

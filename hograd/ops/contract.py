@@ -15,14 +15,14 @@ from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.axes import axis_of, operand, tensor_of
 from hograd.ops.index import SLOT
 
 
 def _matmul_kernel(a: Any, b: Any) -> Any:
     if b.ndim == 2 and a.ndim > 2:
         # One large product instead of a loop of small ones.
-        return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[1])
+        return (a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[1])
     return a @ b
 
 
@@ -89,11 +89,16 @@ def matmul(a: Any, b: Any) -> Tensor:
             f"mat1 and mat2 shapes cannot be multiplied: a has shape {tuple(p)}, b has shape {tuple(q)}; "
             "expected the last axis of a to be as long as the last but one of b."
         )
-    if len(p) > 1 and len(q) > 1:
-        return wrap(apply(_matmul, (a, b), {}))
     left = a if len(p) > 1 else ops.reshape(a, (1, *p))
     right = b if len(q) > 1 else ops.reshape(b, (*q, 1))
-    y = wrap(apply(_matmul, (left, right), {}))
+    try:
+        y = wrap(apply(_matmul, (left, right), {}))
+    except ValueError:
+        raise ShapeError(
+            f"matmul: the leading axes of a, {tuple(p[:-2])}, and of b, {tuple(q[:-2])}, cannot be broadcast."
+        ) from None
+    if len(p) > 1 and len(q) > 1:
+        return y
     shape = y.shape[:-2] + ((y.shape[-2],) if len(p) > 1 else ()) + ((y.shape[-1],) if len(q) > 1 else ())
     return ops.reshape(y, shape)
 
@@ -128,6 +133,7 @@ def outer(F: Any, a: Any, b: Any) -> Any:
     tensor([[3., 4.],
             [6., 8.]])
     """
+    a, b = operand(F, a, "outer"), operand(F, b, "outer")
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer expects two vectors, found shapes {tuple(a.shape)} and {tuple(b.shape)}.")
     return F.reshape(a, (-1, 1)) * b
@@ -151,12 +157,17 @@ def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Any:
     >>> ho.tensordot(ho.ones(2, 3), ho.ones(3, 4), 1).shape
     (2, 4)
     """
-    if isinstance(axes, Sequence):
+    a, b = operand(F, a, "tensordot"), operand(F, b, "tensordot")
+    if isinstance(axes, Sequence) and len(axes) == 2:
         left, right = ([axes[i]] if isinstance(axes[i], int) else list(axes[i]) for i in (0, 1))
         left = [axis_of(i, a.ndim, "tensordot") for i in left]
         right = [axis_of(i, b.ndim, "tensordot") for i in right]
-    else:
+    elif isinstance(axes, int) and 0 <= axes <= min(a.ndim, b.ndim):
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
+    else:
+        raise ArgumentError(
+            f"tensordot got axes {axes!r}, expected a number of axes from 0 to {min(a.ndim, b.ndim)}, or two lists."
+        )
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(
             f"tensordot: a has lengths {[a.shape[i] for i in left]} along axes {left}, but b has "
@@ -298,6 +309,8 @@ def einsum(F: Any, equation: str, *operands: Any) -> Any:
     >>> ho.einsum("ij,ij->i", ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.ones(2, 2))
     tensor([3., 7.])
     """
+    if not isinstance(equation, str):
+        raise ArgumentError(f"einsum: the equation is {type(equation).__name__}, expected a str such as 'ij,jk->ik'.")
     if F is ops:
         operands = tuple(wrap(x) for x in promote("einsum", *[tensor_of(x, "einsum") for x in operands]))
     if not operands:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from hograd.core.declare import case, elementwise, operation, unary
-from hograd.core.dispatch import bare, call, wrap
+from hograd.core.dispatch import call
 from hograd.core.tensor import Tensor
+from hograd.ops.axes import dtype_of, tensor_of
 from hograd.ops.samples import anywhere
 
 clone = unary(
@@ -49,7 +50,7 @@ def astype(x: Any, dtype: Any) -> Tensor:
     >>> ho.astype(ho.tensor([1.0, 2.0]), ho.int64)
     tensor([1, 2])
     """
-    dtype = np.dtype(dtype)
+    dtype = dtype_of(dtype)
     if isinstance(x, Tensor) and x.dtype == dtype:
         return x
     return call(_astype if dtype.kind in "fc" else _convert, (x,), {"dtype": dtype})
@@ -63,4 +64,4 @@ def stop_gradient(x: Any) -> Tensor:
     >>> ho.stop_gradient(ho.tensor([1.0], requires_grad=True)).requires_grad
     False
     """
-    return x.detach() if isinstance(x, Tensor) else wrap(bare(x))
+    return tensor_of(x, "stop_gradient").detach()

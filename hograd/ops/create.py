@@ -10,8 +10,8 @@ import numpy as np
 from hograd.backend import as_array, default_dtype, scalarize
 from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError
-from hograd.ops.axes import shape_of
+from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.ops.axes import dtype_of, shape_of
 
 
 def _made(array: Any, requires_grad: bool) -> Tensor:
@@ -27,7 +27,18 @@ def _lengths(shape: tuple[Any, ...], name: str) -> tuple[int, ...]:
 
 
 def _dtype(dtype: Any) -> Any:
-    return default_dtype() if dtype is None else np.dtype(dtype)
+    return default_dtype() if dtype is None else dtype_of(dtype)
+
+
+def _count(n: Any, name: str) -> int:
+    """A number of elements."""
+    try:
+        count = n.__index__()
+    except AttributeError:
+        count = -1
+    if count < 0:
+        raise ArgumentError(f"{name} is {n!r}, expected a whole number of at least 0.")
+    return count
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -45,6 +56,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
     >>> ho.tensor([1.0, 4.0])
     tensor([1., 4.])
     """
+    dtype = dtype if dtype is None else dtype_of(dtype)
     if isinstance(data, Tensor):
         data = data.detach()
         copy = data if dtype is None else ops.astype(data, dtype)
@@ -118,6 +130,8 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool 
     tensor([0.5000, 0.5000])
     """
     value = tensor(fill_value, dtype=dtype)
+    if value.shape:
+        raise ShapeError(f"full: fill_value has shape {value.shape}, expected a number or a tensor of shape ().")
     if isinstance(value.value, Tensor):
         return ops.broadcast_to(value, _lengths((shape,), "full"))
     return _made(np.full(_lengths((shape,), "full"), value.value), requires_grad)
@@ -137,12 +151,15 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, req
     """
     if end is None:
         start, end = 0, start
+    for v in (start, end, step):
+        if not isinstance(v, (int, float, np.integer, np.floating)):
+            raise DtypeError(f"arange got {type(v).__name__} {v!r}, expected numbers.")
     if step == 0:
         raise ArgumentError("arange got step 0, expected a number other than 0.")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     count = max(math.ceil((end - start) / step), 0)
     return _made(
-        (start + step * np.arange(count)).astype(dtype or (np.int64 if whole else default_dtype())),
+        (start + step * np.arange(count)).astype(np.int64 if whole and dtype is None else _dtype(dtype)),
         requires_grad,
     )
 
@@ -160,9 +177,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, require
     >>> ho.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    if steps < 0:
-        raise ArgumentError(f"linspace got steps={steps}, expected at least 0.")
-    return _made(np.linspace(start, end, steps, dtype=_dtype(dtype)), requires_grad)
+    return _made(np.linspace(start, end, _count(steps, "steps of linspace"), dtype=_dtype(dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -178,14 +193,13 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _made(np.eye(n, m, dtype=_dtype(dtype)), requires_grad)
+    rows, columns = _count(n, "n of eye"), None if m is None else _count(m, "m of eye")
+    return _made(np.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
 
 
 def _like(x: Any, value: float, dtype: Any, requires_grad: bool) -> Tensor:
-    shape, kind = np.shape(x) if not isinstance(x, Tensor) else x.shape, dtype
-    if kind is None:
-        kind = x.dtype if hasattr(x, "dtype") else default_dtype()
-    return _made(np.full(shape, value, kind), requires_grad)
+    x = x if isinstance(x, Tensor) else as_array(x, name="x")
+    return _made(np.full(x.shape, value, x.dtype if dtype is None else dtype_of(dtype)), requires_grad)
 
 
 def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

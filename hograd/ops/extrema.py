@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +155,7 @@ def _position(name: str, numpy_function: Any) -> Any:
         axis, keepdims = params["axis"], params["keepdims"]
         if axis is not None:
             return apply(primitive, (x,), {"axis": axis + 1, "keepdims": keepdims})
-        flat = (ops if isinstance(x, Tensor) else np).reshape(x, (size, -1))
+        flat = (ops if isinstance(x, Tensor) else np).reshape(x, (size, math.prod(x.shape[1:])))
         answer = bare(apply(primitive, (flat,), {"axis": 1, "keepdims": False}))
         return answer.reshape((size, *(1,) * (x.ndim - 1))) if keepdims else answer
 

@@ -12,7 +12,7 @@ from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor, concrete
-from hograd.errors import IndexingError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import axis_of, tensor_of
 
 
@@ -35,55 +35,71 @@ class Index(NamedTuple):
 
 def parse(index: Any, shape: tuple[int, ...]) -> Index:
     """The index in its normal form; a bool mask becomes the integers where it holds."""
-    entries = list(index) if isinstance(index, tuple) else [index]
-    template: list[Any] = []
-    arrays: list[Any] = []
-    for entry in entries:
-        if entry is None or entry is Ellipsis or isinstance(entry, slice):
-            template.append(_plain_slice(entry))
-        elif isinstance(entry, (bool, np.bool_)):
-            raise IndexingError(
-                f"a bool, {entry}, is no index of a tensor of shape {shape}: use where() or a mask of bools."
-            )
-        elif hasattr(entry, "__index__") and not isinstance(entry, (Tensor, np.ndarray)):
-            template.append(int(entry))
-        else:
-            array = (
-                entry
-                if isinstance(entry, Tensor)
-                else Tensor(as_array(entry, np.int64 if isinstance(entry, list) and not entry else None))
-            )
-            if array.dtype.kind == "b":
-                for positions in np.nonzero(concrete(array, "indexing with a mask")):
-                    template.append(SLOT)
-                    arrays.append(positions)
-                continue
-            if array.dtype.kind not in "iu":
-                raise IndexingError(
-                    f"tensors used as indices must be integer or bool tensors, found dtype {array.dtype}."
-                )
-            template.append(SLOT)
-            arrays.append(array.detach())
-    used = sum(entry is not None and entry is not Ellipsis for entry in template)
+    entries = [_entry(entry, shape) for entry in (index if isinstance(index, tuple) else (index,))]
+    used = sum(map(_axes_taken, entries))
     if used > len(shape):
         raise IndexingError(f"too many indices for tensor of dimension {len(shape)}: found {used}.")
-    if template.count(Ellipsis) > 1:
+    if sum(entry is Ellipsis for entry in entries) > 1:
         raise IndexingError("an index can only have a single ellipsis ('...').")
-    if Ellipsis in template:
-        place = template.index(Ellipsis)
-        template[place : place + 1] = [slice(None)] * (len(shape) - used)
-    axes = iter(range(len(shape)))
-    for entry in template:
-        axis = None if entry is None else next(axes)
-        if isinstance(entry, int) and axis is not None and not -shape[axis] <= entry < shape[axis]:
+    template: list[Any] = []
+    arrays: list[Any] = []
+    axis = 0
+    for entry in entries:
+        if entry is Ellipsis:
+            template += [slice(None)] * (len(shape) - used)
+            axis += len(shape) - used
+        elif isinstance(entry, int) and not -shape[axis] <= entry < shape[axis]:
             raise IndexingError(f"index {entry} is out of bounds for dimension {axis} with size {shape[axis]}.")
+        elif not isinstance(entry, Tensor):
+            template.append(entry)
+        elif entry.dtype.kind == "b":
+            if entry.shape != shape[axis : axis + entry.ndim]:
+                raise IndexingError(
+                    f"The shape of the mask {list(entry.shape)} does not match the shape of the indexed tensor "
+                    f"{list(shape)} from dimension {axis} on."
+                )
+            positions = np.nonzero(concrete(entry, "indexing with a mask"))
+            template += [SLOT] * len(positions)
+            arrays += positions
+        else:
+            template.append(SLOT)
+            arrays.append(entry.detach())
+        axis += _axes_taken(entry)
     return Index(tuple(template), tuple(arrays))
 
 
-def _plain_slice(entry: Any) -> Any:
-    if not isinstance(entry, slice):
+def _entry(entry: Any, shape: tuple[int, ...]) -> Any:
+    """One entry of an index: None, Ellipsis, a slice of ints, an int, or a tensor of integers or bools."""
+    if entry is None or entry is Ellipsis:
         return entry
-    return slice(*(None if v is None else v.__index__() for v in (entry.start, entry.stop, entry.step)))
+    try:
+        if isinstance(entry, slice):
+            if entry.step == 0:
+                raise ArgumentError("slice step cannot be zero.")
+            return slice(*(None if v is None else v.__index__() for v in (entry.start, entry.stop, entry.step)))
+        if not isinstance(entry, (bool, np.bool_, Tensor, np.ndarray)) and hasattr(entry, "__index__"):
+            return int(entry)
+        empty = isinstance(entry, list) and not entry
+        # A copy: its owner may write to it before the backward pass.
+        array = entry if isinstance(entry, Tensor) else Tensor(as_array(entry, np.int64 if empty else None, copy=True))
+    except (AttributeError, DtypeError):
+        raise IndexingError(
+            f"an index is {entry!r}, expected an int, a slice of ints, None, '...', or a tensor or list of integers "
+            "or bools."
+        ) from None
+    if array.dtype.kind == "b" and not array.ndim:
+        raise IndexingError(
+            f"a bool, {entry}, is no index of a tensor of shape {shape}: use where() or a mask of bools."
+        )
+    if array.dtype.kind not in "iub":
+        raise IndexingError(f"tensors used as indices must be integer or bool tensors, found dtype {array.dtype}.")
+    return array
+
+
+def _axes_taken(entry: Any) -> int:
+    if entry is None or entry is Ellipsis:
+        return 0
+    return entry.ndim if isinstance(entry, Tensor) and entry.dtype.kind == "b" else 1
 
 
 def _fill(template: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -131,7 +147,13 @@ def put(x: Any, index: Any, shape: Any) -> Tensor:
     >>> ho.put(ho.tensor([1.0, 2.0]), (slice(1, 3),), (4,))
     tensor([0., 1., 2., 0.])
     """
-    return wrap(apply(_put, (tensor_of(x, "put"),), {"index": index, "shape": tuple(shape)}))
+    x = tensor_of(x, "put")
+    try:
+        return wrap(apply(_put, (x,), {"index": index, "shape": tuple(shape)}))
+    except (ValueError, IndexError) as error:
+        raise ShapeError(
+            f"put: x of shape {tuple(x.shape)} does not fit index {index} of shape {tuple(shape)}: {error}."
+        ) from None
 
 
 # Indices with integer arrays, which are arguments so that vmap can map them.

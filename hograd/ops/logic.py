@@ -9,17 +9,19 @@ import numpy as np
 
 from hograd.backend import is_number, scalarize
 from hograd.core.declare import binary, case, composite, elementwise, operation, unary
-from hograd.core.dispatch import call, promote
+from hograd.core.dispatch import as_operand, call, promote
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, as_tensor, concrete
+from hograd.errors import DtypeError
+from hograd.ops.axes import operand
 from hograd.ops.samples import anywhere, pairs
 
 maximum = binary(
     "maximum",
     np.maximum,
     (
-        lambda F, g, a, b: F.where(a > b, g, F.where(a == b, g / 2, 0.0)),
-        lambda F, g, a, b: F.where(b > a, g, F.where(a == b, g / 2, 0.0)),
+        lambda F, g, a, b: F.where(a < b, 0.0, F.where(a == b, g / 2, g)),
+        lambda F, g, a, b: F.where(b < a, 0.0, F.where(a == b, g / 2, g)),
     ),
     samples=pairs,
     doc="""The larger of a and b, elementwise, nan if one is; ties share the derivative equally.
@@ -35,8 +37,8 @@ minimum = binary(
     "minimum",
     np.minimum,
     (
-        lambda F, g, a, b: F.where(a < b, g, F.where(a == b, g / 2, 0.0)),
-        lambda F, g, a, b: F.where(b < a, g, F.where(a == b, g / 2, 0.0)),
+        lambda F, g, a, b: F.where(a > b, 0.0, F.where(a == b, g / 2, g)),
+        lambda F, g, a, b: F.where(b > a, 0.0, F.where(a == b, g / 2, g)),
     ),
     samples=pairs,
     doc="""The smaller of a and b, elementwise, nan if one is; ties share the derivative equally.
@@ -79,6 +81,9 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     >>> ho.where(ho.tensor([True, False]), ho.tensor([1.0, 2.0]), 0)
     tensor([1., 0.])
     """
+    condition = condition if isinstance(condition, Tensor) else as_operand(condition, "where", 0)
+    if getattr(condition, "dtype", np.bool_) != np.bool_:
+        raise DtypeError(f"where: condition has dtype {condition.dtype}, expected bool: compare first, as in x != 0.")
     a, b = promote("where", a, b)
     if is_number(a) and is_number(b):
         a, b = promote("where", ops.tensor(a), ops.tensor(b))
@@ -106,6 +111,7 @@ def clip(F: Any, x: Any, min: Any = None, max: Any = None) -> Any:
     >>> ho.clip(ho.tensor([-2.0, 0.5, 3.0]), 0, 1)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    x = operand(F, x, "clip")
     if min is not None:
         x = F.where(F.lt(x, min), min, x)
     if max is not None:

@@ -131,6 +131,8 @@ def randint(
         low, high, size = 0, low, high
     if high is None:
         low, high = 0, low
+    if not isinstance(low, (int, np.integer)) or not isinstance(high, (int, np.integer)):
+        raise ArgumentError(f"randint got low={low!r} and high={high!r}, expected whole numbers.")
     if low >= high:
         raise ArgumentError(f"randint got low={low} and high={high}, expected low < high.")
     return _draw(lambda source, full: source.integers(low, high, full), (size,), dtype, generator, False, "randint")

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import default_dtype
+from hograd.backend import default_dtype, is_number
 from hograd.core.batching import shift
 from hograd.core.declare import case, composite, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
-from hograd.ops.axes import axes_of, tensor_of, without
+from hograd.ops.axes import axes_of, operand, tensor_of, without
 
 
 def reductions(s: Any) -> list[Any]:
@@ -192,8 +192,7 @@ def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     >>> ho.grad(ho.prod(x), x)
     (tensor([ 0., 10.,  0.]),)
     """
-    if F is ops:
-        x = tensor_of(x, "prod")
+    x = operand(F, x, "prod")
     rank = x.ndim
     axes = axes_of(axis, rank, "prod")
     left = tuple(i for i in range(rank) if i not in axes)
@@ -202,7 +201,7 @@ def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     count = math.prod([x.shape[i] for i in axes])
     y = F.reshape(F.permute(x, left + axes), (*shape, count))
     if count == 0:
-        return F.broadcast_to(F.ones_like(F.sum(y)), kept)
+        return F.reshape(F.sum(y, axis=len(left)) + 1, kept)
     while y.shape[-1] > 1:
         half, odd = divmod(y.shape[-1], 2)
         folded = y[..., :half] * y[..., half : 2 * half]
@@ -244,10 +243,13 @@ def var(
     >>> ho.var(ho.tensor([1.0, 2.0, 4.0]))
     tensor(2.3333)
     """
+    x = operand(F, x, "var")
     if isinstance(axis, builtins.bool):
         axis, unbiased = None, axis
     if unbiased is not None:
         correction = 1 if unbiased else 0
+    if not is_number(correction):
+        raise ArgumentError(f"var got correction={correction!r}, expected a number.")
     axes = axes_of(axis, x.ndim, "var")
     centered = x - F.mean(x, axis=axes, keepdims=True)
     freedom = math.prod([x.shape[a] for a in axes]) - correction
@@ -289,7 +291,7 @@ def std(
     ]
 )
 def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """ln sum e**x over `axis`, stable for large |x|; -inf over elements that all are.
+    """ln sum e**x over `axis`, stable for large |x|; -inf over elements that all are, and over none.
 
     Args:
         x: floating tensor.
@@ -300,7 +302,10 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     >>> ho.logsumexp(ho.tensor([1000.0, 1000.0]))
     tensor(1000.6931)
     """
+    x = operand(F, x, "logsumexp")
     axes = axes_of(axis, x.ndim, "logsumexp")
+    if 0 in [x.shape[a] for a in axes]:
+        return F.log(F.sum(F.exp(x), axis=axes, keepdims=keepdims))
     # Shifting by a constant changes no derivative; an infinite maximum would give inf - inf.
     top = F.stop_gradient(F.amax(x, axis=axes, keepdims=True))
     top = F.where(F.isfinite(top), top, 0.0)
@@ -333,6 +338,7 @@ def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -
     >>> ho.norm(ho.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    x = operand(F, x, "norm")
     axes = axes_of(axis, x.ndim, "norm")
     p = 2 if p == "fro" else p
     if not isinstance(p, (int, float)):

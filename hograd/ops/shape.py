@@ -14,7 +14,7 @@ from hograd.core.declare import case, linear, operation
 from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axes_of, axis_of, shape_of, tensor_of
 
 
@@ -100,6 +100,7 @@ def permute(x: Any, axes: Any) -> Tensor:
     (4, 2, 3)
     """
     x = tensor_of(x, "permute")
+    axes = axes if isinstance(axes, Sequence) else (axes,)
     order = tuple(axis_of(axis, x.ndim, "permute") for axis in axes)
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"permute got axes {tuple(axes)}, expected each of the {x.ndim} axes of x once.")
@@ -175,8 +176,11 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     if len(sources) != len(places):
         raise ArgumentError(f"moveaxis got {len(sources)} sources and {len(places)} destinations, expected as many.")
     sources = [axis_of(a, x.ndim, "moveaxis") for a in sources]
+    places = [axis_of(p, x.ndim, "moveaxis") for p in places]
+    if len(set(sources)) != len(sources) or len(set(places)) != len(places):
+        raise ShapeError(f"moveaxis got {source} to {destination}, in which an axis appears multiple times.")
     order = [i for i in range(x.ndim) if i not in sources]
-    for place, axis in sorted((axis_of(p, x.ndim, "moveaxis"), a) for p, a in zip(places, sources, strict=True)):
+    for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
     return permute(x, order)
 
@@ -210,7 +214,8 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
     x = tensor_of(x, "broadcast_to")
     lengths = shape_of(shape, "broadcast_to")
     extra = len(lengths) - x.ndim
-    if extra < 0 or any(n not in (1, m) for n, m in zip(x.shape, lengths[max(extra, 0) :], strict=True)):
+    fits = extra >= 0 and all(n in (1, m) for n, m in zip(x.shape, lengths[extra:], strict=True))
+    if not fits or min(lengths, default=0) < 0:
         raise ShapeError(f"broadcast_to: x has shape {tuple(x.shape)}, which cannot be repeated to shape {lengths}.")
     return x if lengths == x.shape else wrap(apply(_broadcast, (x,), {"shape": lengths}))
 
@@ -306,6 +311,8 @@ _concatenate = linear("concatenate", _concatenate_kernel, _part, batch=_batch_co
 
 
 def _sequence(x: Any, name: str) -> list[Any]:
+    if not isinstance(x, (Sequence, Tensor, np.ndarray)):
+        raise DtypeError(f"{name}(): x is {type(x).__name__}, expected a list or tuple of tensors.")
     parts = [tensor_of(part, name) for part in x]
     if not parts:
         raise ArgumentError(f"{name}(): expected a non-empty list of tensors.")

@@ -12,23 +12,21 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.axes import axis_of, operand, tensor_of
 
 
 def _shifted(x: Any, axis: int) -> Any:
     """x minus its maximum over the axis, or minus another number that is as good.
 
-    Rows of -inf stay, instead of becoming nan. Where all elements lie close together their common maximum serves every
+    Where all elements lie close together their common maximum serves every
     row, and NumPy finds it twenty times faster than those of many short rows.
     """
-    if x.size:
-        largest = x.max()
-        if float(largest) - float(x.min()) < 30:
-            return x - largest
-    top = np.maximum.reduce(x, axis=axis, keepdims=True)
-    if not np.isfinite(top).all():
-        top = np.where(np.isfinite(top), top, 0)
-    return x - top
+    if not x.size:
+        return x
+    largest = x.max()
+    if float(largest) - float(x.min()) < 30:
+        return x - largest
+    return x - np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def _softmax_kernel(x: Any, axis: int) -> Any:
@@ -83,12 +81,13 @@ def _along(primitive: Any, x: Any, axis: int) -> Tensor:
         raise DtypeError(f"{primitive.name}: x has dtype {x.dtype}, expected a floating dtype.")
     if x.ndim == 0:
         return ops.reshape(_along(primitive, ops.reshape(x, (1,)), 0), ())
-    return wrap(apply(primitive, (x,), {"axis": axis_of(axis, x.ndim, primitive.name)}))
+    axis = axis_of(axis, x.ndim, primitive.name)
+    return wrap(apply(primitive, (x,), {"axis": axis})) if x.shape[axis] else ops.clone(x)
 
 
 @operation(_softmax_kernel, _logits)
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """e**x / sum e**x  along one axis, stable for large |x|.
+    """e**x / sum e**x  along one axis, stable for large |x|; nan where all are -inf, or one is inf.
 
     Args:
         x: floating tensor.
@@ -158,6 +157,8 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Tenso
     if not logits.ndim:
         raise ShapeError("cross_entropy: logits have shape (), expected an axis of classes.")
     axis = 0 if logits.ndim == 1 else 1
+    if logits.dtype.kind != "f":
+        raise DtypeError(f"cross_entropy: logits have dtype {logits.dtype}, expected a floating dtype.")
     log_p = log_softmax(logits, axis)
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
@@ -203,7 +204,7 @@ def mse(F: Any, prediction: Any, target: Any, *, reduction: str = "mean") -> Any
     >>> ho.mse(ho.tensor([1.0, 2.0]), ho.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    target = target if F is kernels else tensor_of(target, "mse")
+    prediction, target = operand(F, prediction, "mse"), operand(F, target, "mse")
     if prediction.shape != target.shape:
         raise ShapeError(
             f"mse: prediction has shape {tuple(prediction.shape)}, but target has shape "

@@ -280,7 +280,12 @@ def test_an_interrupt_before_anything_was_learned_leaves_a_folder_too(hograd, wo
 @pytest.mark.skipif(os.name != "posix", reason="signals to another process")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_ends_the_run_in_good_order(number, code, workplace):
-    command = [sys.executable, "-m", "experiments.cli", "run", "sinusoid.yaml", "iterations=1000000"]
+    # A shell's background job ignores SIGINT, and what it starts does too: the command is started as from a terminal.
+    code_of_command = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from experiments.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code_of_command, "run", "sinusoid.yaml", "iterations=1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         metrics = workplace / "runs/sinusoid/metrics.jsonl"
         deadline = time.monotonic() + 60
