@@ -151,7 +151,7 @@ def _flat(f: Callable[..., Any], args: Any) -> tuple[_Function, list[Tensor]]:
         raise ArgumentError("args has no tensors, expected at least one to differentiate by.")
     kept: list[int] = []
     outputs: list[str] = []
-    result = f(*tree.unflatten(structure, point))
+    result = f(*tree.unflatten(structure, [x.detach().requires_grad_() for x in point]))
     for i, (y, path) in enumerate(zip(tree.leaves(result), tree.paths(result), strict=True)):
         if not isinstance(y, Tensor):
             raise DtypeError(f"output{path} is {type(y).__name__}, expected a tensor.")
@@ -162,7 +162,9 @@ def _flat(f: Callable[..., Any], args: Any) -> tuple[_Function, list[Tensor]]:
         raise DtypeError("f returned no floating tensor, expected at least one to differentiate.")
 
     def call(*xs: Tensor) -> tuple[Tensor, ...]:
-        ys = tree.leaves(f(*tree.unflatten(structure, xs)))
+        # As in PyTorch, `f` may take a gradient with respect to what it is given.
+        tracked = [x.detach().requires_grad_() if type(x) is Tensor and not x.requires_grad else x for x in xs]
+        ys = tree.leaves(f(*tree.unflatten(structure, tracked)))
         return tuple(ys[i] for i in kept)
 
     return _Function(call, names, outputs), point

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hograd.core import fast
 from hograd.core.batching import with_shape
 from hograd.core.declare import case, composite, multilinear, operation
 from hograd.core.dispatch import apply, promote, wrap
@@ -27,14 +29,14 @@ def _matmul_kernel(a: Any, b: Any) -> Any:
 
 
 def _left(F: Any, g: Any, b: Any) -> Any:
-    return F.matmul(g, F.swapaxes(b, -1, -2))
+    return F.matmul(g, F.mT(b))
 
 
 def _right(F: Any, g: Any, a: Any, b_shape: Any) -> Any:
     if len(b_shape) == 2 and a.ndim > 2:
         rows = math.prod(a.shape[:-1])
         a, g = F.reshape(a, (rows, a.shape[-1])), F.reshape(g, (rows, g.shape[-1]))
-    return F.matmul(F.swapaxes(a, -1, -2), g)
+    return F.matmul(F.mT(a), g)
 
 
 def _batch_matmul(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
@@ -43,11 +45,17 @@ def _batch_matmul(primitive: Any, size: int, values: Any, batched: Any, params: 
         with_shape(v, (size, *(1,) * (rank + 1 - v.ndim), *v.shape[1:])) if b and v.ndim <= rank else v
         for v, b in zip(values, batched, strict=True)
     ]
-    return apply(primitive, aligned, params)
+    return apply(_matmul, aligned, params)
 
 
 #: The last two axes contracted, the others broadcast; both arguments have at least two axes.
 _matmul = multilinear("matmul", _matmul_kernel, (_left, _right), batch=_batch_matmul)
+
+#: Two matrices, by far the most frequent case.
+_mm = multilinear(
+    "mm", operator.matmul, (lambda F, g, b: g @ F.mT(b), lambda F, g, a: F.mT(a) @ g), batch=_batch_matmul
+)
+_two_matrices = fast.binary(_mm)
 
 
 @operation(
@@ -81,9 +89,11 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> ho.matmul(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    if not (type(a) is Tensor and type(b) is Tensor and a.dtype is b.dtype):
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype is b.dtype):
         a, b = promote("matmul", tensor_of(a, "matmul"), tensor_of(b, "matmul"))
     p, q = a.shape, b.shape
+    if len(p) == 2 and len(q) == 2 and p[1] == q[0]:
+        return _two_matrices(a, b)
     if not p or not q or p[-1] != q[max(len(q) - 2, 0)]:
         raise ShapeError(
             f"mat1 and mat2 shapes cannot be multiplied: a has shape {tuple(p)}, b has shape {tuple(q)}; "

@@ -12,7 +12,7 @@ from hograd.backend import scalarize
 from hograd.core.batching import in_front, with_shape
 from hograd.core.declare import case, linear, operation
 from hograd.core.dispatch import apply, promote, wrap
-from hograd.core.primitive import ops
+from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axes_of, axis_of, shape_of, tensor_of
@@ -105,6 +105,15 @@ def permute(x: Any, axes: Any) -> Tensor:
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"permute got axes {tuple(axes)}, expected each of the {x.ndim} axes of x once.")
     return x if order == tuple(range(x.ndim)) else wrap(apply(_permute, (x,), {"axes": order}))
+
+
+def _matrix_transpose(x: Any) -> Tensor:
+    """The last two axes swapped: for rules, which know that there are two."""
+    rank = len(x.shape)
+    return wrap(apply(_permute, (x,), {"axes": (*range(rank - 2), rank - 1, rank - 2)}))
+
+
+register("mT", _matrix_transpose, lambda x: x.swapaxes(-1, -2))
 
 
 @operation(

@@ -97,7 +97,10 @@ def test_gradient_of_a_vector():
     [
         (lambda x: (x * x).backward(), "grad can be implicitly created only for scalar outputs"),
         (lambda x: (x * x).backward(ho.ones(3)), "Mismatch in shape: grad_output"),
-        (lambda x: x.detach().sum().backward(), "element 0 of tensors does not require grad and does not have a grad_fn"),
+        (
+            lambda x: x.detach().sum().backward(),
+            "element 0 of tensors does not require grad and does not have a grad_fn",
+        ),
         (lambda x: x.sum().backward(inputs=[]), "cannot be empty"),
         (lambda x: x.sum().backward(inputs=[x.detach()]), "does not require grad|requires_grad=False"),
     ],

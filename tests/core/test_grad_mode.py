@@ -1,4 +1,4 @@
-"""`no_grad`, `enable_grad` and `set_grad_enabled` in each of their forms; what is expected is what PyTorch 2.13 does."""
+"""`no_grad`, `enable_grad` and `set_grad_enabled` in each form; what is expected is what PyTorch 2.13 does."""
 
 import pytest
 

@@ -9,7 +9,9 @@ import pytest
 def modules_after(code):
     """The names of the modules that a fresh interpreter holds after `code`."""
     script = f"import sys\n{code}\nprint(*sorted(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,8 @@ def after_hograd():
 
 
 @pytest.mark.parametrize(
-    "name", ["scipy", "matplotlib", "sklearn", "pydantic", "yaml", "tqdm", "safetensors", "torch", "optim", "experiments"]
+    "name",
+    ["scipy", "matplotlib", "sklearn", "pydantic", "yaml", "tqdm", "safetensors", "torch", "optim", "experiments"],
 )
 def test_not_imported(after_hograd, name):
     assert "hograd" in after_hograd

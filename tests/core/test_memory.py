@@ -1,4 +1,4 @@
-"""Graphs are freed by reference counting alone, nothing recurses, and what a step costs does not grow with its number."""
+"""Graphs are freed by reference counting alone, nothing recurses, and no step costs more than the one before."""
 
 import gc
 import tracemalloc

@@ -272,7 +272,7 @@ SNIPPETS = {
         >>> print(z_det.requires_grad)
         False
         """,
-    "basics: gradients accumulate": r'''
+    "basics: gradients accumulate": r"""
         >>> inp = torch.eye(4, 5, requires_grad=True)
         >>> out = (inp+1).pow(2).t()
         >>> out.backward(torch.ones_like(out), retain_graph=True)
@@ -299,7 +299,7 @@ SNIPPETS = {
                 [2., 4., 2., 2., 2.],
                 [2., 2., 4., 2., 2.],
                 [2., 2., 2., 4., 2.]])
-        ''',
+        """,
     "polynomial fitted by autograd": """
         >>> import math
         >>> x = torch.linspace(-math.pi, math.pi, 2000)
