@@ -24,7 +24,7 @@ class InPlace(Operations):
 
     @data.setter
     def data(self: Any, value: Any) -> None:
-        new = value.detach() if isinstance(value, InPlace) else ops.tensor(value)
+        new = ops.stop_gradient(value if isinstance(value, InPlace) else ops.tensor(value))
         other_kind = (new.shape, new.dtype) != (self.shape, self.dtype)
         self.value = new.value
         if other_kind and self.requires_grad and self.is_leaf:
