@@ -1,6 +1,6 @@
 """How long `import hograd` takes beside `import numpy, optree`, each in fresh interpreters, in turn.
 
-    python -m benchmarks.import_time [ROUNDS]
+python -m benchmarks.import_time [ROUNDS]
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def vjp(
     _check_dependence(func, arguments, strict)
     with _mode(create_graph):
         output, pull = transforms.vjp(_checked(func, "vjp"), *arguments)
-        product = pull(_vector(v, output, "output of the user-provided function"))
+        product = pull(_vector(v, output, "output"))
         return _finish((output, alike(product)), create_graph)
 
 
@@ -78,7 +78,7 @@ def jvp(
     arguments, alike = _arguments(inputs, "jvp")
     _check_dependence(func, arguments, strict)
     with _mode(create_graph):
-        direction = _tuple(_vector(v, alike(arguments), "input to the user-provided function"))
+        direction = _tuple(_vector(v, alike(arguments), "input"))
         return _finish(transforms.jvp(_checked(func, "jvp"), arguments, direction), create_graph)
 
 
@@ -185,7 +185,7 @@ def hvp(
     arguments, alike = _arguments(inputs, "hvp")
     _check_dependence(func, arguments, strict, order=2)
     with _mode(create_graph):
-        direction = _tuple(_vector(v, alike(arguments), "input to the user-provided function"))
+        direction = _tuple(_vector(v, alike(arguments), "input"))
         gradient = transforms.grad(_scalar(func, "hvp"), tuple(range(len(arguments))), has_aux=True)
         _, product, output = transforms.jvp(gradient, arguments, direction, has_aux=True)
         return _finish((output, alike(product)), create_graph)
@@ -217,7 +217,7 @@ def vhp(
     arguments, alike = _arguments(inputs, "vhp")
     _check_dependence(func, arguments, strict, order=2)
     with _mode(create_graph):
-        weights = _tuple(_vector(v, alike(arguments), "input to the user-provided function"))
+        weights = _tuple(_vector(v, alike(arguments), "input"))
         gradient = transforms.grad(_scalar(func, "vhp"), tuple(range(len(arguments))), has_aux=True)
         _, pull, output = transforms.vjp(gradient, *arguments, has_aux=True)
         return _finish((output, alike(pull(weights))), create_graph)
@@ -271,18 +271,21 @@ def _scalar(func: Callable[..., Any], name: str) -> Callable[..., Any]:
     return scalar
 
 
-def _vector(v: Any, like: Any, name: str) -> Any:
-    """The vector of a product, checked against what it belongs to; ones where it may be left out."""
+_ALONE = {"output": "user-provided function returns", "input": "input to the user-provided function is"}
+
+
+def _vector(v: Any, like: Any, kind: str) -> Any:
+    """The vector of a product, checked against the outputs or inputs that it belongs to; ones if it is left out."""
     expected = _tuple(like)
     if v is None:
         if len(expected) != 1 or expected[0].numel() != 1:
             raise GradientError(
-                f"The vector v can only be None if the {name} is a single Tensor with a single element."
+                f"The vector v can only be None if the {_ALONE[kind]} a single Tensor with a single element."
             )
         return tree.map(ops.ones_like, like)
     given = _tuple(v)
     if len(given) != len(expected):
-        raise ShapeError(f"v has {len(given)} tensors, expected {len(expected)}, one for each {name}.")
+        raise ShapeError(f"v has {len(given)} tensors, expected {len(expected)}, one for each {kind}.")
     for i, (t, x) in enumerate(zip(given, expected, strict=True)):
         if t.shape != x.shape:
             raise ShapeError(f"v[{i}] has invalid size: should be {tuple(x.shape)} but got {tuple(t.shape)}.")

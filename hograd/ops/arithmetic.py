@@ -231,11 +231,7 @@ def pow(a: Any, b: Any) -> Tensor:
         if a.dtype.kind == "f":
             return wrap(apply(_power, (a,), {"exponent": b}))
     a, b = promote("pow", a, b)
-    if is_number(a) and is_number(b):
-        a = ops.tensor(a)
-    return call(_power_tensor, [as_base(a, b), b], {})
-
-
-def as_base(a: Any, b: Any) -> Any:
-    """A Python number under a tensor exponent, in the exponent's dtype: rules take its logarithm."""
-    return np.asarray(a, dtype=b.dtype)[()] if is_number(a) else a
+    if is_number(a):
+        # Rules take its logarithm, in the dtype of the exponent.
+        a = ops.tensor(a, dtype=getattr(b, "dtype", None))
+    return call(_power_tensor, [a, b], {})

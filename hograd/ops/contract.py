@@ -18,7 +18,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand, tensor_of
-from hograd.ops.index import SLOT
+from hograd.ops.indices import SLOT
 
 
 def _matmul_kernel(a: Any, b: Any) -> Any:

@@ -96,7 +96,7 @@ def _along(x: Any, axis: Any, keepdims: bool, name: str, index: Any, all_axes: A
     x = tensor_of(x, name)
     if axis is None:
         return all_axes(x)
-    if isinstance(axis, Tensor) and axis.dtype.kind not in "iu":
+    if isinstance(axis, Tensor):
         return pair(x, axis)
     if x.ndim == 0:
         return Extremum(ops.clone(x), Tensor(np.int64(0)))
@@ -110,14 +110,18 @@ def _along(x: Any, axis: Any, keepdims: bool, name: str, index: Any, all_axes: A
     return Extremum(ops.squeeze(values, axis), ops.squeeze(places, axis))
 
 
-@operation(_amax.kernel, lambda s: [case(s.normal(3, 4))])
+def _forms(s: Any) -> list[Any]:
+    return [case(s.normal(3, 4)), case(s.normal(3, 4), 1), case(s.normal(3, 4), dim=0, keepdim=True), case(s.normal())]
+
+
+@operation(None, _forms)
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Largest element: of all, or along one axis with its position, or of two tensors (`maximum`).
 
     Args:
         x: tensor.
         axis: None for the largest of all (ties share the derivative); an int gives `values` and `indices`, with
-            the derivative going to that position; a floating tensor gives `maximum(x, axis)`.
+            the derivative going to that position; a tensor gives `maximum(x, axis)`.
         keepdims: keep the reduced axis with length 1 (`keepdim`).
 
     >>> import hograd as ho
@@ -129,14 +133,14 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _along(x, axis, keepdims, "max", argmax, amax, ops.maximum)
 
 
-@operation(_amin.kernel, lambda s: [case(s.normal(3, 4))])
+@operation(None, _forms)
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Smallest element: of all, or along one axis with its position, or of two tensors (`minimum`).
 
     Args:
         x: tensor.
         axis: None for the smallest of all (ties share the derivative); an int gives `values` and `indices`, with
-            the derivative going to that position; a floating tensor gives `minimum(x, axis)`.
+            the derivative going to that position; a tensor gives `minimum(x, axis)`.
         keepdims: keep the reduced axis with length 1 (`keepdim`).
 
     >>> import hograd as ho

@@ -2,110 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, scalarize
+from hograd.backend import scalarize
 from hograd.core.batching import in_front, loop, with_shape
 from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
-from hograd.core.tensor import Tensor, concrete
-from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
+from hograd.core.tensor import Tensor
+from hograd.errors import IndexingError, ShapeError
 from hograd.ops.axes import axis_of, tensor_of
-
-
-class _Slot:
-    """Stands in an index where an array of integers comes in as an argument of its own."""
-
-    def __repr__(self) -> str:
-        return "array"
-
-
-SLOT = _Slot()
-
-
-class Index(NamedTuple):
-    """An index split into a static `template` without Ellipsis, and the integer arrays for its slots."""
-
-    template: tuple[Any, ...]
-    arrays: tuple[Any, ...]
-
-
-def parse(index: Any, shape: tuple[int, ...]) -> Index:
-    """The index in its normal form; a bool mask becomes the integers where it holds."""
-    entries = [_entry(entry, shape) for entry in (index if isinstance(index, tuple) else (index,))]
-    used = sum(map(_axes_taken, entries))
-    if used > len(shape):
-        raise IndexingError(f"too many indices for tensor of dimension {len(shape)}: found {used}.")
-    if sum(entry is Ellipsis for entry in entries) > 1:
-        raise IndexingError("an index can only have a single ellipsis ('...').")
-    template: list[Any] = []
-    arrays: list[Any] = []
-    axis = 0
-    for entry in entries:
-        if entry is Ellipsis:
-            template += [slice(None)] * (len(shape) - used)
-            axis += len(shape) - used
-        elif isinstance(entry, int) and not -shape[axis] <= entry < shape[axis]:
-            raise IndexingError(f"index {entry} is out of bounds for dimension {axis} with size {shape[axis]}.")
-        elif not isinstance(entry, Tensor):
-            template.append(entry)
-        elif entry.dtype.kind == "b":
-            if entry.shape != shape[axis : axis + entry.ndim]:
-                raise IndexingError(
-                    f"The shape of the mask {list(entry.shape)} does not match the shape of the indexed tensor "
-                    f"{list(shape)} from dimension {axis} on."
-                )
-            positions = np.nonzero(concrete(entry, "indexing with a mask"))
-            template += [SLOT] * len(positions)
-            arrays += positions
-        else:
-            template.append(SLOT)
-            arrays.append(entry.detach())
-        axis += _axes_taken(entry)
-    return Index(tuple(template), tuple(arrays))
-
-
-def _entry(entry: Any, shape: tuple[int, ...]) -> Any:
-    """One entry of an index: None, Ellipsis, a slice of ints, an int, or a tensor of integers or bools."""
-    if entry is None or entry is Ellipsis:
-        return entry
-    try:
-        if isinstance(entry, slice):
-            if entry.step == 0:
-                raise ArgumentError("slice step cannot be zero.")
-            return slice(*(None if v is None else v.__index__() for v in (entry.start, entry.stop, entry.step)))
-        if not isinstance(entry, (bool, np.bool_, Tensor, np.ndarray)) and hasattr(entry, "__index__"):
-            return int(entry)
-        empty = isinstance(entry, list) and not entry
-        # A copy: its owner may write to it before the backward pass.
-        array = entry if isinstance(entry, Tensor) else Tensor(as_array(entry, np.int64 if empty else None, copy=True))
-    except (AttributeError, DtypeError):
-        raise IndexingError(
-            f"an index is {entry!r}, expected an int, a slice of ints, None, '...', or a tensor or list of integers "
-            "or bools."
-        ) from None
-    if array.dtype.kind == "b" and not array.ndim:
-        raise IndexingError(
-            f"a bool, {entry}, is no index of a tensor of shape {shape}: use where() or a mask of bools."
-        )
-    if array.dtype.kind not in "iub":
-        raise IndexingError(f"tensors used as indices must be integer or bool tensors, found dtype {array.dtype}.")
-    return array
-
-
-def _axes_taken(entry: Any) -> int:
-    if entry is None or entry is Ellipsis:
-        return 0
-    return entry.ndim if isinstance(entry, Tensor) and entry.dtype.kind == "b" else 1
-
-
-def _fill(template: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    it = iter(arrays)
-    return tuple(next(it) if entry is SLOT else entry for entry in template)
-
+from hograd.ops.indices import SLOT, Index, fill, parse
 
 # Basic indices: ints, slices and None.
 
@@ -160,12 +69,12 @@ def put(x: Any, index: Any, shape: Any) -> Tensor:
 
 
 def _gather_kernel(x: Any, *arrays: Any, template: Any) -> Any:
-    return scalarize(x[_fill(template, arrays)])
+    return scalarize(x[fill(template, arrays)])
 
 
 def _scatter_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
     out = np.zeros(shape, x.dtype)
-    np.add.at(out, _fill(template, arrays), x)
+    np.add.at(out, fill(template, arrays), x)
     return out
 
 
@@ -347,7 +256,7 @@ _source = general(
 def _last_source(arrays: Any, template: Any, shape: Any, count: int) -> Any:
     """For each element of `shape` the position of the value that is written there, or -1."""
     out = np.full(shape, -1)
-    index = _fill(template, arrays)
+    index = fill(template, arrays)
     out[index] = np.arange(count).reshape(out[index].shape)
     return out
 
@@ -366,7 +275,7 @@ def _value_at(x: Any, index: Any, value: Any, name: str) -> tuple[Tensor, Index,
     x = tensor_of(x, name)
     parsed = parse(index, x.shape)
     places = tuple(np.zeros(array.shape, int) for array in parsed.arrays)
-    shape = np.broadcast_to(np.False_, x.shape)[_fill(parsed.template, places)].shape
+    shape = np.broadcast_to(np.False_, x.shape)[fill(parsed.template, places)].shape
     value = ops.astype(tensor_of(value, name), x.dtype)
     extra = value.ndim - len(shape)
     if extra > 0 and all(n == 1 for n in value.shape[:extra]):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import default_dtype, scalarize
+from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, LevelError
@@ -164,9 +165,10 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     >>> ho.normal(ho.tensor([1.0, 2.0]), 0.0)
     tensor([1., 2.])
     """
+    mean, std, _ = promote("normal", mean, std, 1.0)
     shape = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
-    noise = randn(shape if size is None else size, generator=generator)
-    return mean + std * noise
+    dtype = getattr(mean, "dtype", getattr(std, "dtype", None))
+    return mean + std * randn(shape if size is None else size, dtype=dtype, generator=generator)
 
 
 def bernoulli(p: Any, *, generator: Any = None) -> Tensor:

@@ -53,6 +53,15 @@ def _std(*args: Any, **kwargs: Any) -> Any:
     return np.sqrt(_var(*args, **kwargs))
 
 
+def _extremum(values: Any, positions: Any) -> Any:
+    def function(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        if axis is None:
+            return values(x)
+        return values(x, axis=axis, keepdims=keepdims), positions(x, axis=axis, keepdims=keepdims)
+
+    return function
+
+
 def _norm(x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
     size = np.abs(x)
     if math.isinf(p):
@@ -148,6 +157,8 @@ _BY_NAME: dict[str, Any] = {
     "astype": lambda x, dtype: np.asarray(x).astype(dtype),
     "stop_gradient": lambda x: x,
     "mean": _mean,
+    "max": _extremum(np.max, np.argmax),
+    "min": _extremum(np.min, np.argmin),
     "var": _var,
     "std": _std,
     "logsumexp": special.logsumexp,

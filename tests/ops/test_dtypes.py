@@ -54,36 +54,45 @@ def test_derivatives_of_float32_are_float32_in_every_mode(operation, index):
         assert [t.dtype for t in group] == [np.float32] * len(group)
 
 
-@pytest.mark.parametrize(("operation", "index"), every_case(narrows))
-def test_a_wide_scalar_beside_float32_does_not_widen(operation, index):
+SCALARS_WELCOME = {
+    "add", "sub", "mul", "div", "maximum", "minimum", "pow", "where", "clip", "at_set", "at_add", "floor_divide",
+    "remainder",
+}  # fmt: skip
+
+
+def of_both_widths(operation, index):
+    """A sample whose tensors with axes are float32 beside float64 ones without; None if there is none."""
     bound = Bound(operation, index)
-    narrow = [np.float32 if np.ndim(bound.arrays[k]) else np.float64 for k in bound.floating]
-    if set(narrow) != {np.float32, np.float64}:
-        # Make one: the last tensor without axes, where the operation broadcasts it.
-        if operation.name not in SCALARS_WELCOME or len(narrow) < 2 or narrow[0] is np.float64:
-            return
-        bound.arrays[bound.floating[-1]] = np.float64(1.5)
-        narrow[-1] = np.float64
+    wide = [k for k in bound.floating if np.ndim(bound.arrays[k]) == 0]
+    if operation.name not in SCALARS_WELCOME or len(bound.floating) < 2 or len(wide) == len(bound.floating):
+        return None
+    if not wide:
+        # Make one of the last tensor, which all of these operations broadcast.
+        wide = bound.floating[-1:]
+        bound.arrays[wide[0]] = np.float64(1.5)
+    return bound, [np.float64 if k in wide else np.float32 for k in bound.floating]
+
+
+OF_BOTH_WIDTHS = [sample for sample in every_case(narrows) if of_both_widths(*sample.values)]
+
+
+@pytest.mark.parametrize(("operation", "index"), OF_BOTH_WIDTHS)
+def test_a_wide_scalar_beside_float32_does_not_widen(operation, index):
+    bound, dtypes = of_both_widths(operation, index)
     floats = [
-        ho.tensor(bound.arrays[k], dtype=d, requires_grad=True) for k, d in zip(bound.floating, narrow, strict=True)
+        ho.tensor(bound.arrays[k], dtype=d, requires_grad=True) for k, d in zip(bound.floating, dtypes, strict=True)
     ]
     outputs = bound.of_floating(*floats)
     assert [y.dtype for y in outputs] == [np.float32] * len(outputs)
     weights = cotangents(outputs, seed=index)
     for create_graph in (True, False):
         gradients = ho.grad(outputs, floats, weights, create_graph=create_graph, retain_graph=True)
-        assert [g.dtype for g in gradients] == narrow
+        assert [g.dtype for g in gradients] == dtypes
     plain = [x.detach() for x in floats]
     pushed = func.jvp(bound.of_floating, plain, cotangents(plain))[1]
     assert [t.dtype for t in pushed] == [np.float32] * len(pushed)
     mapped = func.vmap(bound.of_floating, in_dims=-1)(*[ho.stack([x, x], -1) for x in plain])
     assert [t.dtype for t in mapped] == [np.float32] * len(mapped)
-
-
-SCALARS_WELCOME = {
-    "add", "sub", "mul", "div", "maximum", "minimum", "pow", "where", "clip", "at_set", "at_add", "floor_divide",
-    "remainder",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide"])

@@ -1,0 +1,102 @@
+"""Random draws: reproducible, of the right distribution, differentiable where they can be, and told apart in vmap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hograd as ho
+from hograd import func
+from hograd.errors import LevelError
+
+DRAWS = {
+    "rand": lambda: ho.rand(3, 2),
+    "randn": lambda: ho.randn((3, 2)),
+    "randint": lambda: ho.randint(0, 100, (3, 2)),
+    "randperm": lambda: ho.randperm(20),
+    "normal": lambda: ho.normal(ho.zeros(3, 2), 2.0),
+    "bernoulli": lambda: ho.bernoulli(ho.full((40,), 0.5)),
+    "rand_like": lambda: ho.rand_like(ho.zeros(3, 2)),
+    "randn_like": lambda: ho.randn_like(ho.zeros(3, 2)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS.keys())
+def test_equal_seeds_give_equal_draws(draw):
+    ho.manual_seed(3)
+    first, second = draw(), draw()
+    ho.manual_seed(3)
+    assert draw().tolist() == first.tolist()
+    assert second.tolist() != first.tolist()
+    ho.manual_seed(4)
+    assert draw().tolist() != first.tolist()
+
+
+def test_a_generator_of_ones_own_leaves_the_common_one_alone():
+    ho.manual_seed(0)
+    expected = ho.rand(2).tolist()
+    ho.manual_seed(0)
+    mine = ho.rand(2, generator=np.random.default_rng(7))
+    assert mine.tolist() == ho.rand(2, generator=np.random.default_rng(7)).tolist() != expected
+    assert ho.rand(2).tolist() == expected
+
+
+def test_distributions():
+    ho.manual_seed(0)
+    n = 20_000
+    uniform, gaussian, whole = ho.rand(n).numpy(), ho.randn(n).numpy(), ho.randint(3, 6, (n,)).numpy()
+    assert 0 <= uniform.min() <= uniform.max() < 1
+    assert abs(uniform.mean() - 1 / 2) < 0.01
+    assert abs(gaussian.mean()) < 0.03
+    assert abs(gaussian.std() - 1) < 0.03
+    assert sorted(set(whole.tolist())) == [3, 4, 5]
+    assert ho.randint(4).dtype == np.int64
+    assert ho.randint(2, (3,)).shape == (3,)
+    assert sorted(ho.randperm(9).tolist()) == list(range(9))
+    shifted = ho.normal(ho.tensor([10.0, -10.0]), ho.tensor([0.1, 2.0]), (n, 2)).numpy()
+    np.testing.assert_allclose(shifted.mean(0), [10, -10], atol=0.1)
+    np.testing.assert_allclose(shifted.std(0), [0.1, 2.0], rtol=0.05)
+    assert abs(ho.bernoulli(ho.full((n,), 0.3)).numpy().mean() - 0.3) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [ho.float32, ho.float64], ids=str)
+def test_dtypes(dtype):
+    x = ho.zeros(2, dtype=dtype)
+    for y in (ho.rand(2, dtype=dtype), ho.randn(2, dtype=dtype), ho.rand_like(x), ho.randn_like(x), ho.bernoulli(x)):
+        assert y.dtype == dtype
+    assert ho.normal(x, ho.ones(2, dtype=dtype)).dtype == dtype
+
+
+def test_draws_are_differentiable_in_mean_and_deviation():
+    mean, std = ho.tensor([1.0, 2.0], requires_grad=True), ho.tensor(0.5, requires_grad=True)
+    y = ho.normal(mean, std)
+    by_mean, by_std = ho.grad(y.sum(), (mean, std))
+    assert by_mean.tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(by_std.item(), ((y - mean) / std).sum().item(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS.keys())
+def test_vmap_asks_whether_elements_share_their_draws(draw):
+    def f(x):
+        return x + draw()
+
+    xs = ho.zeros(3)
+    with pytest.raises(LevelError, match="randomness"):
+        func.vmap(f)(xs)
+    same = func.vmap(f, randomness="same")(xs).numpy()
+    assert (same[0] == same[1]).all()
+    different = func.vmap(f, randomness="different")(xs).numpy()
+    assert (different[0] != different[1]).any()
+    assert different.shape == same.shape
+
+
+def test_nested_vmaps_draw_for_every_pair():
+    def inner(x):
+        return x + ho.randn(4)
+
+    both = func.vmap(func.vmap(inner, randomness="different"), randomness="different")(ho.zeros(2, 3)).numpy()
+    assert both.shape == (2, 3, 4)
+    assert len(set(both.ravel())) == 24
+    outer = func.vmap(func.vmap(inner, randomness="same"), randomness="different")(ho.zeros(2, 3)).numpy()
+    assert (outer[:, 0] == outer[:, 1]).all()
+    assert (outer[0] != outer[1]).all()
