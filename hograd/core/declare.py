@@ -174,6 +174,8 @@ _TORCH_NAMES = [
     ("dim", "axis"),
     ("dims", "axis"),
     ("dims", "axes"),
+    ("dims", "reps"),
+    ("dimension", "axis"),
     ("dim0", "axis0"),
     ("dim1", "axis1"),
     ("keepdim", "keepdims"),
@@ -184,6 +186,8 @@ _TORCH_NAMES = [
     ("input", "a"),
     ("other", "b"),
     ("tensors", "x"),
+    ("split_size_or_sections", "sizes"),
+    ("indices_or_sections", "sections"),
 ]
 
 

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hograd.core.methods_reduce import ReductionMethods
+from hograd.core.methods_shape import ShapeMethods
 from hograd.core.primitive import ops
 
 if TYPE_CHECKING:
     from hograd.core.tensor import Tensor
-
-
-def is_integer(value: object) -> bool:
-    """Whether `value` is one length or axis, and not a sequence of them."""
-    return hasattr(value, "__index__") and not getattr(value, "shape", ())
 
 
 def is_comparable(value: object) -> bool:
@@ -22,7 +19,7 @@ def is_comparable(value: object) -> bool:
     return isinstance(value, (int, float, complex, list, tuple)) or hasattr(value, "dtype")
 
 
-class Operations:
+class Operations(ReductionMethods, ShapeMethods):
     """Operators and methods; the mathematics is in `hograd.ops`, where each operation is documented."""
 
     __slots__ = ()
@@ -277,107 +274,11 @@ class Operations:
     def where(self, condition: Any, other: Any) -> Tensor:
         return ops.where(condition, self, other)
 
-    def sum(self, *args: Any, **options: Any) -> Tensor:
-        return ops.sum(self, *args, **options)
-
-    def mean(self, *args: Any, **options: Any) -> Tensor:
-        return ops.mean(self, *args, **options)
-
-    def prod(self, *args: Any, **options: Any) -> Tensor:
-        return ops.prod(self, *args, **options)
-
-    def amax(self, *args: Any, **options: Any) -> Tensor:
-        return ops.amax(self, *args, **options)
-
-    def amin(self, *args: Any, **options: Any) -> Tensor:
-        return ops.amin(self, *args, **options)
-
-    def all(self, *args: Any, **options: Any) -> Tensor:
-        return ops.all(self, *args, **options)
-
-    def any(self, *args: Any, **options: Any) -> Tensor:
-        return ops.any(self, *args, **options)
-
-    def max(self, *args: Any, **options: Any) -> Any:
-        return ops.max(self, *args, **options)
-
-    def min(self, *args: Any, **options: Any) -> Any:
-        return ops.min(self, *args, **options)
-
-    def argmax(self, *args: Any, **options: Any) -> Tensor:
-        return ops.argmax(self, *args, **options)
-
-    def argmin(self, *args: Any, **options: Any) -> Tensor:
-        return ops.argmin(self, *args, **options)
-
-    def var(self, *args: Any, **options: Any) -> Tensor:
-        return ops.var(self, *args, **options)
-
-    def std(self, *args: Any, **options: Any) -> Tensor:
-        return ops.std(self, *args, **options)
-
-    def logsumexp(self, *args: Any, **options: Any) -> Tensor:
-        return ops.logsumexp(self, *args, **options)
-
-    def norm(self, *args: Any, **options: Any) -> Tensor:
-        return ops.norm(self, *args, **options)
-
     def softmax(self, *args: Any, **options: Any) -> Tensor:
         return ops.softmax(self, *args, **options)
 
     def log_softmax(self, *args: Any, **options: Any) -> Tensor:
         return ops.log_softmax(self, *args, **options)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return ops.reshape(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
-
-    view = reshape
-
-    def flatten(self, *args: Any, **options: Any) -> Tensor:
-        return ops.flatten(self, *args, **options)
-
-    def ravel(self) -> Tensor:
-        return ops.reshape(self, (-1,))
-
-    def transpose(self, *axes: Any) -> Tensor:
-        return ops.transpose(self, *axes)
-
-    def permute(self, *axes: Any) -> Tensor:
-        return ops.permute(self, axes[0] if len(axes) == 1 and not is_integer(axes[0]) else axes)
-
-    def t(self) -> Tensor:
-        return ops.t(self)
-
-    def swapaxes(self, *args: Any, **options: Any) -> Tensor:
-        return ops.swapaxes(self, *args, **options)
-
-    def moveaxis(self, source: Any, destination: Any) -> Tensor:
-        return ops.moveaxis(self, source, destination)
-
-    movedim = moveaxis
-
-    def broadcast_to(self, *shape: Any) -> Tensor:
-        return ops.broadcast_to(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
-
-    def expand(self, *shape: Any) -> Tensor:
-        return ops.expand(self, shape[0] if len(shape) == 1 and not is_integer(shape[0]) else shape)
-
-    def squeeze(self, *args: Any, **options: Any) -> Tensor:
-        return ops.squeeze(self, *args, **options)
-
-    def expand_dims(self, *args: Any, **options: Any) -> Tensor:
-        return ops.expand_dims(self, *args, **options)
-
-    unsqueeze = expand_dims
-
-    def split(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
-        return ops.split(self, *args, **options)
-
-    def flip(self, *axes: Any, **options: Any) -> Tensor:
-        return ops.flip(self, *([axes[0] if len(axes) == 1 else axes] if axes else []), **options)
-
-    def take_along_axis(self, *args: Any, **options: Any) -> Tensor:
-        return ops.take_along_axis(self, *args, **options)
 
     def astype(self, dtype: Any) -> Tensor:
         return ops.astype(self, dtype)

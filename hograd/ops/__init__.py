@@ -8,9 +8,11 @@ from hograd.ops import (
     elementwise,
     extrema,
     index,
+    join,
     logic,
     random,
     reduce,
+    repeat,
     shape,
     stable,
 )
@@ -23,9 +25,11 @@ __all__ = [
     "elementwise",
     "extrema",
     "index",
+    "join",
     "logic",
     "random",
     "reduce",
+    "repeat",
     "shape",
     "stable",
 ]

@@ -71,3 +71,8 @@ def dtype_of(dtype: Any) -> np.dtype[Any]:
 def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
     """The shape that a reduction over `axes` leaves."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape) if keepdims or i not in axes)
+
+
+def cut(x: Any, axis: int, *bounds: int | None) -> Any:
+    """The slice of an array or tensor along one axis."""
+    return x[(slice(None),) * axis + (slice(*bounds),)]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import scalarize
-from hograd.core.batching import in_front, with_shape
+from hograd.core.batching import with_shape
 from hograd.core.declare import case, linear, operation
-from hograd.core.dispatch import apply, promote, wrap
+from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axes_of, axis_of, shape_of, tensor_of
 
 
@@ -303,134 +303,6 @@ def flatten(x: Any, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     return reshape(x, (*x.shape[:start], middle, *x.shape[end + 1 :]))
 
 
-def _concatenate_kernel(*parts: Any, axis: int, offsets: Any) -> Any:
-    return np.concatenate(parts, axis=axis)
-
-
-def _part(F: Any, g: Any, axis: int, offsets: tuple[int, ...], position: int) -> Any:
-    return F.getitem(g, (slice(None),) * axis + (slice(offsets[position], offsets[position + 1]),))
-
-
-def _batch_concatenate(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
-    parts = [in_front(v, b, size) for v, b in zip(values, batched, strict=True)]
-    return apply(primitive, parts, {**params, "axis": params["axis"] + 1})
-
-
-_concatenate = linear("concatenate", _concatenate_kernel, _part, batch=_batch_concatenate, arguments="*x")
-
-
-def _sequence(x: Any, name: str) -> list[Any]:
-    if not isinstance(x, (Sequence, Tensor, np.ndarray)):
-        raise DtypeError(f"{name}(): x is {type(x).__name__}, expected a list or tuple of tensors.")
-    parts = [tensor_of(part, name) for part in x]
-    if not parts:
-        raise ArgumentError(f"{name}(): expected a non-empty list of tensors.")
-    return [wrap(part) for part in promote(name, *parts)]
-
-
-@operation(
-    lambda x, axis=0: np.concatenate(x, axis),
-    lambda s: [
-        case([s.normal(2, 3), s.normal(1, 3)]),
-        case([s.normal(2, 3), s.normal(2, 1), s.normal(2, 0)], 1),
-        case([s.normal(2), s.normal(3)], dim=-1),
-    ],
-)
-def concatenate(x: Any, axis: int = 0) -> Tensor:
-    """Tensors joined along an axis that they have.
-
-    Args:
-        x: sequence of tensors with equal shapes but for that axis (`tensors`).
-        axis: int (`dim`).
-
-    >>> import hograd as ho
-    >>> ho.concatenate([ho.tensor([1.0]), ho.tensor([2.0, 3.0])])
-    tensor([1., 2., 3.])
-    """
-    parts = _sequence(x, "concatenate")
-    rank = parts[0].ndim
-    if rank == 0:
-        raise ShapeError("concatenate: zero-dimensional tensors cannot be joined; use stack.")
-    axis = axis_of(axis, rank, "concatenate")
-    offsets = [0]
-    for i, part in enumerate(parts):
-        lengths = [n for k, n in enumerate(part.shape) if k != axis]
-        if part.ndim != rank or lengths != [n for k, n in enumerate(parts[0].shape) if k != axis]:
-            raise ShapeError(
-                f"concatenate: x[{i}] has shape {tuple(part.shape)}, expected that of x[0], {tuple(parts[0].shape)}, "
-                f"except along axis {axis}."
-            )
-        offsets.append(offsets[-1] + part.shape[axis])
-    return wrap(apply(_concatenate, parts, {"axis": axis, "offsets": tuple(offsets)}))
-
-
-cat = concat = concatenate
-
-
-@operation(
-    lambda x, axis=0: np.stack(x, axis),
-    lambda s: [
-        case([s.normal(2, 3), s.normal(2, 3)]),
-        case([s.normal(2), s.normal(2)], -1),
-        case([s.normal(), s.normal()]),
-    ],
-)
-def stack(x: Any, axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new axis.
-
-    Args:
-        x: sequence of tensors of equal shapes (`tensors`).
-        axis: place of the new axis in the answer (`dim`).
-
-    >>> import hograd as ho
-    >>> ho.stack([ho.tensor(1.0), ho.tensor(2.0)])
-    tensor([1., 2.])
-    """
-    parts = _sequence(x, "stack")
-    for i, part in enumerate(parts):
-        if part.shape != parts[0].shape:
-            raise ShapeError(
-                f"stack expects each tensor to be equal size, but got {tuple(parts[0].shape)} for x[0] and "
-                f"{tuple(part.shape)} for x[{i}]."
-            )
-    axis = axis_of(axis, parts[0].ndim + 1, "stack")
-    return concatenate([expand_dims(part, axis) for part in parts], axis)
-
-
-@operation(
-    None,
-    lambda s: [case(s.normal(5, 2), 2), case(s.normal(2, 5), [1, 4], axis=1), case(s.normal(4), 4)],
-)
-def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along an axis.
-
-    Args:
-        x: tensor.
-        sizes: length of every part but perhaps a shorter last one, or a list with the length of each, as in PyTorch.
-        axis: int (`dim`).
-
-    >>> import hograd as ho
-    >>> ho.split(ho.arange(5), 2)
-    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    """
-    x = tensor_of(x, "split")
-    axis = axis_of(axis, x.ndim, "split")
-    length = x.shape[axis] if x.ndim else 0
-    if isinstance(sizes, Sequence):
-        lengths = list(shape_of(sizes, "split"))
-        if sum(lengths) != length or min(lengths, default=0) < 0:
-            raise ShapeError(f"split got sizes {lengths}, expected lengths that add up to {length} along axis {axis}.")
-    else:
-        if sizes < 1:
-            raise ArgumentError(f"split got size {sizes}, expected at least 1.")
-        lengths = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
-    parts, start = [], 0
-    for n in lengths:
-        parts.append(x[(slice(None),) * axis + (slice(start, start + n),)])
-        start += n
-    return tuple(parts)
-
-
 @operation(np.flip, lambda s: [case(s.normal(3, 4), 0), case(s.normal(3, 4), (0, 1)), case(s.normal(3, 4))])
 def flip(x: Any, axis: Any = None) -> Tensor:
     """The tensor with the order of elements reversed along `axis` (`dims`), by default along every axis.
@@ -442,3 +314,87 @@ def flip(x: Any, axis: Any = None) -> Tensor:
     x = tensor_of(x, "flip")
     axes = axes_of(axis, x.ndim, "flip")
     return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))] if axes else x
+
+
+@operation(np.ravel, lambda s: [case(s.normal(2, 3)), case(s.normal())])
+def ravel(x: Any) -> Tensor:
+    """All elements, row by row, along one axis.
+
+    >>> import hograd as ho
+    >>> ho.ravel(ho.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 2., 3., 4.])
+    """
+    return reshape(x, (-1,))
+
+
+@operation(None, lambda s: [case(s.normal(2, 6), 1, (2, -1)), case(s.normal(4, 3), 0, [2, 2])])
+def unflatten(x: Any, axis: int, sizes: Any) -> Tensor:
+    """One axis made into several, the inverse of `flatten`.
+
+    Args:
+        x: tensor.
+        axis: int (`dim`).
+        sizes: lengths of the new axes; one of them may be -1, which takes what is left.
+
+    Raises:
+        ShapeError: the lengths do not multiply to that of the axis.
+
+    >>> import hograd as ho
+    >>> ho.unflatten(ho.zeros(2, 6), 1, (2, -1)).shape
+    (2, 2, 3)
+    """
+    x = tensor_of(x, "unflatten")
+    axis = axis_of(axis, x.ndim, "unflatten")
+    lengths, length = shape_of(sizes, "unflatten"), x.shape[axis] if x.ndim else 1
+    known = -math.prod(lengths)
+    if lengths.count(-1) == 1 and known:
+        lengths = tuple(length // known if n == -1 else n for n in lengths)
+    if math.prod(lengths) != length or min(lengths, default=0) < 0:
+        raise ShapeError(f"unflatten: sizes {list(lengths)} do not multiply to {length}, the length of axis {axis}.")
+    return reshape(x, (*x.shape[:axis], *lengths, *x.shape[axis + 1 :]))
+
+
+def _at_least(count: int, example: str) -> Any:
+    """The function that puts axes of length 1 to tensors of fewer than `count` axes."""
+
+    def function(*tensors: Any) -> Any:
+        given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+        grown = tuple(_grown(tensor_of(x, function.__name__), count) for x in given)
+        return grown[0] if given is tensors and len(grown) == 1 else grown
+
+    function.__name__ = function.__qualname__ = f"atleast_{count}d"
+    function.__doc__ = f"""Tensors with axes of length 1 put to those that have fewer than {count}.
+
+    Args:
+        *tensors: one tensor, which gives one, or several, or a list of them, which give a tuple.
+
+    >>> import hograd as ho
+    >>> ho.atleast_{count}d({example}
+    """
+    samples = [(2,), (2, 3), ()]
+    return operation(None, lambda s: [case(s.normal(*shape)) for shape in samples])(function)
+
+
+def _grown(x: Tensor, count: int) -> Tensor:
+    if x.ndim >= count:
+        return x
+    return reshape(
+        x,
+        {
+            (0, 1): (1,),
+            (0, 2): (1, 1),
+            (0, 3): (1, 1, 1),
+            (1, 2): (1, *x.shape),
+            (1, 3): (1, *x.shape, 1),
+            (2, 3): (*x.shape, 1),
+        }[x.ndim, count],
+    )
+
+
+atleast_1d = _at_least(1, "ho.tensor(5.0))\n    tensor([5.])")
+
+
+atleast_2d = _at_least(2, "ho.tensor([5.0, 6.0]))\n    tensor([[5., 6.]])")
+
+
+atleast_3d = _at_least(3, "ho.zeros(2, 4)).shape\n    (2, 4, 1)")

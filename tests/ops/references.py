@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from .references_arrays import ARRAYS
+
 
 def _torch_names(function: Any) -> Any:
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -176,6 +178,8 @@ _BY_NAME: dict[str, Any] = {
     "cross_entropy": _cross_entropy,
     "mse": _mse,
 }
+
+_BY_NAME |= ARRAYS
 
 
 def reference(name: str) -> Any:

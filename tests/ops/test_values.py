@@ -143,6 +143,7 @@ def test_operations_are_methods(operation, index):
 #: Functions of several tensors, losses, and what tensors have as operators, as `x[...]`, as `x.at` or as `detach`.
 ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sqrt", "cross_entropy", "mse"} | {
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "getitem", "at_add", "at_set", "stop_gradient",
+    "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
 }  # fmt: skip
 
 
