@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -9,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from hograd.core.dispatch import bare, wrap
-from hograd.core.levels import state
+from hograd.core.levels import no_grad, state
 from hograd.core.primitive import kernels, ops
 from hograd.core.tape import FREED, Node
 from hograd.core.tensor import Tensor
-from hograd.errors import (
-    FreedGraphError,
-)
+from hograd.errors import DtypeError, FreedGraphError, ShapeError
 
 _by_sequence = attrgetter("sequence")
 
@@ -57,10 +56,15 @@ def backward_pass(
                 if node not in cotangents:
                     continue
                 g = cotangents.pop(node)
+                owner = node.owner
+                if owner is not None:
+                    if owner.hooks:
+                        g = _run_hooks(owner, g, F is kernels)
+                    # As in PyTorch, `grad` fills what `retain_grad` asked for, and no leaf.
+                    if owner.fills and (wanted is None or node.primitive is not None):
+                        accumulate(owner(), g, create_graph)
                 if node in targets:
                     found[node] = g
-                if wanted is None and node.owner is not None:
-                    accumulate(node.owner(), g, create_graph)
                 primitive = node.primitive
                 if primitive is None or (needed is not None and not needed.get(node)):
                     continue
@@ -143,6 +147,31 @@ def unbroadcast(F: Any, g: Any, shape: tuple[int, ...]) -> Any:
     return F.reshape(F.sum(g, axis=axes), shape) if axes else F.reshape(g, shape)
 
 
+def _run_hooks(owner: Any, g: Any, raw: bool) -> Any:
+    """The cotangent after the hooks of its tensor."""
+    for hook in list(owner.hooks.values()):
+        name = getattr(hook, "__name__", hook)
+        given = Tensor(g.value, g.node, g.level) if type(g) is Tensor else wrap(g)
+        if raw:
+            with no_grad():
+                new = hook(given)
+        else:
+            new = hook(given)
+        if new is None:
+            continue
+        if not isinstance(new, Tensor):
+            raise DtypeError(f"expected Variable, but hook returned {type(new).__name__}: return a tensor or None.")
+        if tuple(new.shape) != tuple(g.shape):
+            raise ShapeError(
+                f"hook {name!r} has changed the size of value: it got shape {tuple(g.shape)} and returned "
+                f"{tuple(new.shape)}."
+            )
+        if new.dtype != g.dtype:
+            raise DtypeError(f"hook {name!r} has changed the type of value: it got {g.dtype} and returned {new.dtype}.")
+        g = new.detach().value if raw else new
+    return g
+
+
 def accumulate(tensor: Tensor | None, g: Any, create_graph: bool) -> None:
     """Add a cotangent to a tensor's `.grad`."""
     if tensor is None:
@@ -157,6 +186,11 @@ def accumulate(tensor: Tensor | None, g: Any, create_graph: bool) -> None:
     else:
         # The same tensor object gets the sum, as in PyTorch, so that a reference taken before sees it.
         before.value = before.value + grad.value
+    owner = tensor.node.owner if tensor.node is not None else None
+    if owner is not None and owner.after:
+        with contextlib.nullcontext() if create_graph or tensor.level else no_grad():
+            for hook in list(owner.after.values()):
+                hook(tensor)
 
 
 def below(value: Any, number: int) -> Any:

@@ -43,7 +43,7 @@ def grad(
         grad_outputs: the weights, one for each output, of its shape; None is 1 for an output of one element.
         retain_graph: keep what the graph saved, so that it can be differentiated again; default `create_graph`.
         create_graph: record the derivative, so that it can be differentiated itself, also inside `no_grad`.
-        only_inputs: ignored, as in PyTorch: `.grad` is never touched.
+        only_inputs: ignored, as in PyTorch: the `.grad` of leaves is never touched.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
         is_grads_batched: `grad_outputs` have a leading axis over which the call is mapped by `vmap`.
         materialize_grads: give zeros for an input that the outputs do not depend on.
@@ -276,7 +276,8 @@ def backward(
         grad_tensors: the weights, one for each tensor, of its shape; None is 1 for a tensor of one element.
         retain_graph: keep what the graph saved; default `create_graph`.
         create_graph: record the derivative, so that it can be differentiated itself.
-        inputs: only these tensors get a `.grad`; default all leaves (and those with `retain_grad`).
+        inputs: only these tensors get a `.grad`, leaves or not; default all leaves. Tensors with `retain_grad` that
+            are passed on the way get theirs in any case.
 
     >>> import hograd as ho
     >>> x = ho.tensor(3.0, requires_grad=True)
@@ -290,9 +291,13 @@ def backward(
         if not tree.leaves(inputs):
             raise GradientError("`inputs` argument to `backward()` cannot be empty.")
         targets = _tensors(inputs, "inputs")
+        for tensor in targets:
+            if not tensor.is_leaf:
+                tensor.retain_grad()
         gradients = _grad(heads, targets, grad_tensors, retain, create_graph, True, False)
         for tensor, g in zip(targets, gradients, strict=True):
-            if g is not None:
+            # The pass itself fills what is no leaf.
+            if g is not None and tensor.is_leaf:
                 accumulate(tensor, g, create_graph)
         return
     seeds = _seeds(heads, grad_tensors)

@@ -32,11 +32,16 @@ class InPlace(Operations):
 
     def rebind(self: Any, other: Any) -> None:
         """Become `other`, of any kind, keeping this object's identity and `.grad`."""
+        retains = self.retains_grad
+        if retains:
+            self.node.owner.fills = False
         if type(self) is not type(other):
             self.__class__ = type(other)
         if hasattr(other, "tangent"):
             self.tangent = other.tangent
         self.value, self.node, self.level = other.value, other.node, other.level
+        if retains and self.node is not None:
+            self.retain_grad()
 
     def assign(self: Any, new: Any) -> Any:
         """What in-place operations do with their answer, by PyTorch's rules for leaves and `no_grad`."""

@@ -7,6 +7,8 @@ cycles and are freed by reference counting alone.
 from __future__ import annotations
 
 import itertools
+import weakref
+from collections import OrderedDict
 from typing import Any
 
 _sequence = itertools.count()
@@ -21,6 +23,23 @@ class Freed(tuple[Any, ...]):
 FREED = Freed()
 
 
+class Owner(weakref.ref):
+    """What a tensor asks of its node: weak reference to it, whether to fill `.grad`, and hooks.
+
+    Attributes:
+        fills: whether `backward` fills the tensor's `.grad`.
+        hooks: functions of the cotangent that may return another one, by number.
+        after: functions of the tensor, called when its `.grad` has been filled, by number.
+    """
+
+    __slots__ = ("after", "fills", "hooks")
+
+    def __init__(self, tensor: Any) -> None:
+        self.fills = True
+        self.hooks: OrderedDict[int, Any] | None = None
+        self.after: OrderedDict[int, Any] | None = None
+
+
 class Node:
     """One recorded operation, or a leaf (`primitive` is None).
 
@@ -30,7 +49,7 @@ class Node:
         params: the parameters by keyword.
         shape, dtype: of the answer.
         sequence: grows with every node, so parents always have smaller numbers.
-        owner: weak reference to the tensor whose `.grad` is filled here, for leaves and `retain_grad`.
+        owner: the `Owner` of leaves, of tensors with `retain_grad` and of tensors with hooks; else None.
     """
 
     __slots__ = (
@@ -59,12 +78,17 @@ class Node:
         """The operation's name in PyTorch's style, such as `MulBackward0`."""
         if self.primitive is None:
             return "AccumulateGrad"
-        return "".join(part.capitalize() for part in self.primitive.name.split("_")) + "Backward0"
+        return "".join(part[:1].upper() + part[1:] for part in self.primitive.name.split("_")) + "Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The nodes of the arguments, each with 0, as PyTorch's attribute of that name."""
         return tuple((parent, 0) for parent in self.parents)
+
+    @property
+    def variable(self) -> Any:
+        """The leaf that this node stands for, if it still exists; None for an operation."""
+        return self.owner() if self.primitive is None and self.owner is not None else None
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 
 from hograd.backend import as_array, default_dtype
 from hograd.core.format import format_tensor
+from hograd.core.hooks import Hooks
 from hograd.core.inplace import InPlace
 from hograd.core.levels import state
-from hograd.core.tape import Node, leaf
+from hograd.core.tape import Node, Owner, leaf
 from hograd.errors import DtypeError, GradientError, LevelError, ShapeError
 
 
-class Tensor(InPlace):
+class Tensor(InPlace, Hooks):
     """An array that can be differentiated.
 
     Made by `tensor` and the other creation functions. A tensor's array is never written to: in-place syntax
@@ -130,7 +130,7 @@ class Tensor(InPlace):
         elif self.node is None:
             check_floating(self.dtype)
             self.node = leaf(self.value)
-            self.node.owner = weakref.ref(self)
+            self.node.owner = Owner(self)
             self.level = tape_for_leaf(None)
         return self
 
@@ -147,7 +147,7 @@ class Tensor(InPlace):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` added up here, or None."""
-        if not self.is_leaf and self.node is not None and self.node.owner is None:
+        if self.gradient is None and not self.is_leaf and not self.retains_grad:
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
                 "attribute won't be populated during backward(). If you indeed want the .grad field to be populated "
@@ -190,12 +190,12 @@ class Tensor(InPlace):
         """Have `backward` fill `.grad` of this tensor although it is not a leaf."""
         if self.node is None:
             raise GradientError("can't retain_grad on Tensor that has requires_grad=False.")
-        self.node.owner = weakref.ref(self)
+        self.request(fills=True)
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on this tensor, which is not a leaf."""
-        return not self.is_leaf and self.node is not None and self.node.owner is not None
+        return not self.is_leaf and self.node is not None and self.node.owner is not None and self.node.owner.fills
 
     def detach(self) -> Tensor:
         """The same values as a constant, at every level."""

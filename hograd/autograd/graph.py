@@ -1,0 +1,7 @@
+"""PyTorch's `torch.autograd.graph` names."""
+
+from __future__ import annotations
+
+from hograd.core.tape import Node
+
+__all__ = ["Node"]
