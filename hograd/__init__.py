@@ -6,7 +6,7 @@ function transforms (`func.grad`, `vjp`, `jvp`, `vmap`, `hessian`, ...) that nes
 
 import numpy as _numpy
 
-from hograd import autograd, check, errors, func, tree
+from hograd import autograd, check, errors, func, linalg, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
@@ -91,6 +91,11 @@ from hograd.ops.join import (
     vsplit,
     vstack,
 )
+from hograd.ops.linalg_factor import cholesky, det, logdet, slogdet
+from hograd.ops.linalg_norms import matrix_exp, matrix_power, vander
+from hograd.ops.linalg_solve import cholesky_inverse, cholesky_solve
+from hograd.ops.linalg_solve import inv as inverse
+from hograd.ops.linalg_solve import pinv as pinverse
 from hograd.ops.logic import (
     allclose,
     bitwise_and,
@@ -216,6 +221,9 @@ __all__ = [
     "cat",
     "check",
     "chunk",
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
     "clamp",
     "clip",
     "clone",
@@ -226,6 +234,7 @@ __all__ = [
     "cos",
     "cross_entropy",
     "default_generator",
+    "det",
     "detach",
     "div",
     "divide",
@@ -269,16 +278,19 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "inverse",
     "is_grad_enabled",
     "isfinite",
     "isnan",
     "le",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "log",
     "log1p",
     "log_softmax",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -288,6 +300,8 @@ __all__ = [
     "lt",
     "manual_seed",
     "matmul",
+    "matrix_exp",
+    "matrix_power",
     "max",
     "maximum",
     "mean",
@@ -312,6 +326,7 @@ __all__ = [
     "ones_like",
     "outer",
     "permute",
+    "pinverse",
     "pow",
     "power",
     "prod",
@@ -340,6 +355,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "slogdet",
     "softmax",
     "softplus",
     "split",
@@ -367,6 +383,7 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "vander",
     "var",
     "vmap",
     "vsplit",

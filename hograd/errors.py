@@ -6,6 +6,8 @@ in the same place, so `except ValueError` and `except RuntimeError` written for 
 
 from __future__ import annotations
 
+from numpy.linalg import LinAlgError
+
 
 class HogradError(Exception):
     """Base of every exception raised on purpose by hograd."""
@@ -53,3 +55,7 @@ class MissingExtraError(HogradError, ImportError):
 
 class GradcheckError(HogradError, AssertionError):
     """A derivative differs from the numerical one, or cannot be compared with it."""
+
+
+class LinearAlgebraError(HogradError, LinAlgError, RuntimeError):
+    """A matrix is singular, not positive definite, or an iteration on it did not converge."""

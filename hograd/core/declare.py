@@ -184,6 +184,7 @@ _TORCH_NAMES = [
     ("size", "shape"),
     ("input", "x"),
     ("input", "a"),
+    ("input", "A"),
     ("other", "b"),
     ("tensors", "x"),
     ("split_size_or_sections", "sizes"),

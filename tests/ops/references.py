@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
 from .references_arrays import ARRAYS
 
@@ -120,6 +120,44 @@ def _mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction]((prediction - target) ** 2)
 
 
+def _solve(a: Any, b: Any, left: bool = True) -> Any:
+    if not left:
+        return b @ np.linalg.inv(a)
+    if b.ndim < a.ndim and b.shape == a.shape[:-1]:
+        return (np.linalg.inv(a) @ b[..., None])[..., 0]
+    return np.linalg.inv(a) @ b
+
+
+def _solve_triangular(a: Any, b: Any, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
+    part = np.triu(a) if upper else np.tril(a)
+    if unitriangular:
+        part = part - part * np.eye(a.shape[-1]) + np.eye(a.shape[-1])
+    return np.linalg.inv(part) @ b if left else b @ np.linalg.inv(part)
+
+
+def _cholesky_solve(b: Any, factor: Any, upper: bool = False) -> Any:
+    factor = np.triu(factor).swapaxes(-1, -2) if upper else np.tril(factor)
+    return np.linalg.inv(factor @ factor.swapaxes(-1, -2)) @ b
+
+
+def _lstsq(a: Any, b: Any) -> Any:
+    x = np.linalg.pinv(a) @ b
+    residuals = np.sum((a @ x - b) ** 2, -2) if a.shape[-2] > a.shape[-1] else np.zeros((*a.shape[:-2], 0))
+    return x, residuals, np.linalg.matrix_rank(a), np.linalg.svd(a, compute_uv=False)
+
+
+def _linalg_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.linalg.norm(x, ord, axis, keepdims)
+
+
+def _vector_norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    return _norm(x, ord, axis, keepdims)
+
+
+def _matrix_norm(x: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims: bool = False) -> Any:
+    return np.linalg.norm(x, ord, axis, keepdims)
+
+
 def _take(x: Any, index: Any) -> Any:
     return x[tuple(index)] if isinstance(index, tuple) else x[index]
 
@@ -175,6 +213,35 @@ _BY_NAME: dict[str, Any] = {
     "split": _split,
     "softmax": lambda x, axis=-1: special.softmax(x, axis),
     "log_softmax": lambda x, axis=-1: special.log_softmax(x, axis),
+    "linalg_solve": _solve,
+    "linalg_solve_triangular": _solve_triangular,
+    "cholesky_solve": _cholesky_solve,
+    "cholesky_inverse": lambda factor, upper=False: _cholesky_solve(np.eye(factor.shape[-1]), factor, upper),
+    "linalg_inv": np.linalg.inv,
+    "linalg_pinv": lambda x: (
+        np.linalg.inv(x.swapaxes(-1, -2) @ x) @ x.swapaxes(-1, -2)
+        if x.shape[-2] >= x.shape[-1]
+        else x.swapaxes(-1, -2) @ np.linalg.inv(x @ x.swapaxes(-1, -2))
+    ),
+    "linalg_lstsq": _lstsq,
+    "linalg_det": lambda x: np.prod(np.linalg.eigvals(x), -1).real,
+    "linalg_slogdet": lambda x: (np.sign(np.linalg.det(x)), np.log(np.abs(np.linalg.det(x)))),
+    "logdet": lambda x: np.log(np.linalg.det(x)),
+    "linalg_cholesky": lambda x, upper=False: np.linalg.cholesky(x, upper=upper),
+    "linalg_qr": np.linalg.qr,
+    "linalg_eigh": np.linalg.eigh,
+    "linalg_eigvalsh": lambda x: np.sort(np.linalg.eigvals(x).real),
+    "linalg_svd": np.linalg.svd,
+    "linalg_svdvals": lambda x: np.linalg.svd(x, compute_uv=False),
+    "linalg_matrix_rank": lambda x, *, atol=None, hermitian=False: np.linalg.matrix_rank(x, atol, hermitian),
+    "linalg_matrix_power": np.linalg.matrix_power,
+    "linalg_matrix_exp": lambda x: linalg.expm(x),
+    "linalg_multi_dot": np.linalg.multi_dot,
+    "linalg_vander": lambda x, N=None: x[..., None] ** np.arange(x.shape[-1] if N is None else N),
+    "linalg_vector_norm": _vector_norm,
+    "linalg_matrix_norm": _matrix_norm,
+    "linalg_norm": _linalg_norm,
+    "linalg_cond": np.linalg.cond,
     "cross_entropy": _cross_entropy,
     "mse": _mse,
 }

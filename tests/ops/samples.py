@@ -57,6 +57,24 @@ class Samples:
         """n rows of k probabilities."""
         return self.random.dirichlet(np.full(k, 2.0), n)
 
+    def regular(self, *shape: int) -> Any:
+        """Well-conditioned square matrices, shape (*shape, shape[-1]), with singular values apart from each other."""
+        return self.tall(*shape, shape[-1])
+
+    def tall(self, *shape: int) -> Any:
+        """Matrices of this shape with singular values near 1.5, 2.5, ..."""
+        k = min(shape[-2:])
+        left = np.linalg.qr(self.random.normal(size=(*shape[:-1], k)))[0]
+        right = np.linalg.qr(self.random.normal(size=(*shape[:-2], shape[-1], k)))[0]
+        values = np.arange(1, k + 1) + self.random.uniform(0.4, 0.6, (*shape[:-2], 1, k))
+        return (left * values) @ right.swapaxes(-1, -2)
+
+    def spd(self, *shape: int) -> Any:
+        """Symmetric positive definite matrices, shape (*shape, shape[-1]), with eigenvalues near 1.5, 2.5, ..."""
+        vectors = np.linalg.qr(self.random.normal(size=(*shape, shape[-1])))[0]
+        values = np.arange(1, shape[-1] + 1) + self.random.uniform(0.4, 0.6, (*shape[:-1], 1, shape[-1]))
+        return (vectors * values) @ vectors.swapaxes(-1, -2)
+
     def array(self, data: Any) -> np.ndarray:
         """These numbers."""
         return np.array(data, dtype=np.float64)
@@ -148,6 +166,12 @@ def cotangents(outputs: Iterable[Any], seed: int = 0) -> list[ho.Tensor]:
         ho.tensor(random.uniform(0.5, 1.5, y.shape) * random.choice([-1.0, 1.0], y.shape), dtype=y.dtype)
         for y in outputs
     ]
+
+
+def recorded_ones(outputs: Iterable[Any], weights: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Those answers that have a derivative, with their weights: one may be a constant, as the sign of a determinant."""
+    pairs = [(y, w) for y, w in zip(outputs, weights, strict=True) if y.requires_grad]
+    return [y for y, _ in pairs], [w for _, w in pairs]
 
 
 def assert_equal(found: Any, expected: Any, tolerance: float = 1e-12) -> None:

@@ -7,7 +7,7 @@ import pytest
 import hograd as ho
 from hograd.check import gradcheck
 
-from .samples import Bound, assert_equal, cotangents, differentiable, every_case
+from .samples import Bound, assert_equal, cotangents, differentiable, every_case, recorded_ones
 
 
 @pytest.mark.parametrize(("operation", "index"), every_case(differentiable))
@@ -23,12 +23,13 @@ def test_the_recorded_gradient_is_the_one_on_arrays(operation, index):
     floats = bound.floats(requires_grad=True)
     outputs = bound.of_floating(*floats)
     weights = cotangents(outputs, seed=index)
-    recorded = ho.grad(outputs, floats, weights, create_graph=True, materialize_grads=True)
-    plain = ho.grad(outputs, floats, weights, retain_graph=True, materialize_grads=True)
+    tracked, its_weights = recorded_ones(outputs, weights)
+    recorded = ho.grad(tracked, floats, its_weights, create_graph=True, materialize_grads=True)
+    plain = ho.grad(tracked, floats, its_weights, retain_graph=True, materialize_grads=True)
     for g, r in zip(plain, recorded, strict=True):
         assert not g.requires_grad
         assert_equal(g, r)
-    ho.autograd.backward(outputs, weights)
+    ho.autograd.backward(tracked, its_weights)
     for x, g in zip(floats, plain, strict=True):
         if x.grad is not None:
             assert_equal(x.grad, g)

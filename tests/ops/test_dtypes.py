@@ -8,7 +8,7 @@ import pytest
 import hograd as ho
 from hograd import func
 
-from .samples import Bound, assert_equal, cotangents, every_case
+from .samples import Bound, assert_equal, cotangents, every_case, recorded_ones
 
 #: They answer in a dtype that their argument, or the case's name, says.
 CHOOSES_ITS_DTYPE = {"astype"}
@@ -40,7 +40,8 @@ def test_derivatives_of_float32_are_float32_in_every_mode(operation, index):
     total = sum((x * x).sum() for x in floats) + sum((y * y * w).sum() for y, w in zip(outputs, weights, strict=True))
     first = ho.grad(total, floats, create_graph=True)
     second = ho.grad(sum((g * g).sum() for g in first), floats)
-    raw = ho.grad(bound.of_floating(*floats), floats, weights, materialize_grads=True)
+    tracked, its_weights = recorded_ones(bound.of_floating(*floats), weights)
+    raw = ho.grad(tracked, floats, its_weights, materialize_grads=True)
 
     plain = bound.floats(np.float32)
     tangents = cotangents(plain, seed=index)

@@ -60,10 +60,16 @@ def repeated(x):
     return ho.broadcast_to(ho.tensor(x[:1]), x.shape) if np.ndim(x) else ho.tensor(x)
 
 
+#: Operations on matrices that must not have equal rows.
+NEEDS_RANK = {"cholesky_solve", "logdet"} | {name for name in operations if name.startswith("linalg_")}
+
+
 @pytest.mark.parametrize("layout", [transposed, strided, backwards, repeated], ids=lambda layout: layout.__name__)
 @pytest.mark.parametrize(("operation", "index"), every_case(differentiable))
 def test_layout_in_memory_does_not_matter(operation, index, layout):
     bound = Bound(operation, index)
+    if layout is repeated and operation.name in NEEDS_RANK:
+        return
     laid = [layout(bound.arrays[k]) for k in bound.floating]
     plain = [ho.tensor(x.numpy().copy(order="C")) for x in laid]
     weights = cotangents(bound.of_floating(*plain), seed=index)
@@ -148,7 +154,8 @@ ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sq
 
 
 def test_all_other_operations_are_methods():
-    assert {operation.name for operation in operations.values() if not is_method(operation)} == ONLY_FUNCTIONS
+    functions = {operation.name for operation in operations.values() if not is_method(operation)}
+    assert {name for name in functions if not name.startswith("linalg_")} == ONLY_FUNCTIONS
 
 
 def test_operators_and_indexed_updates_are_the_operations():

@@ -1,0 +1,43 @@
+"""Linear algebra on batches of matrices, by the names and with the meaning of `torch.linalg`.
+
+The last two axes are the matrix; all others are batch axes, which are broadcast where an operation takes two tensors.
+"""
+
+from hograd.ops.linalg_factor import cholesky, det, qr, slogdet
+from hograd.ops.linalg_norms import (
+    cond,
+    matrix_exp,
+    matrix_norm,
+    matrix_power,
+    multi_dot,
+    norm,
+    vander,
+    vector_norm,
+)
+from hograd.ops.linalg_solve import inv, lstsq, pinv, solve, solve_triangular
+from hograd.ops.linalg_spectral import eigh, eigvalsh, matrix_rank, svd, svdvals
+
+__all__ = [
+    "cholesky",
+    "cond",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "matrix_exp",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "multi_dot",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "vander",
+    "vector_norm",
+]
