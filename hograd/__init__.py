@@ -62,6 +62,7 @@ from hograd.ops.elementwise import (
     sqrt,
     tanh,
 )
+from hograd.ops.exchange import from_dlpack, from_numpy
 from hograd.ops.extrema import (
     amax,
     amin,
@@ -260,6 +261,8 @@ __all__ = [
     "float32",
     "float64",
     "floor_divide",
+    "from_dlpack",
+    "from_numpy",
     "full",
     "full_like",
     "func",

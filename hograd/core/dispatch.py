@@ -79,9 +79,12 @@ def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
         return ops.stack([leaf if isinstance(leaf, Tensor) else Tensor(as_array(leaf)) for leaf in arg])
     if isinstance(arg, (list, tuple)):
         return as_array(arg)
+    kind = type(arg).__qualname__
+    if hasattr(arg, "__array__"):
+        kind = f"a {type(arg).__module__}.{kind}, which hograd.tensor makes a tensor of"
     raise DtypeError(
-        f"argument {position} of {getattr(primitive, 'name', primitive)} is {type(arg).__name__}, expected a "
-        "tensor, an array, a number or a list of numbers."
+        f"argument {position} of {getattr(primitive, 'name', primitive)} is {kind}, expected a tensor, an array, a "
+        "number or a list of numbers."
     )
 
 

@@ -12,12 +12,13 @@ from hograd.backend import as_array, default_dtype
 from hograd.core.format import format_tensor
 from hograd.core.hooks import Hooks
 from hograd.core.inplace import InPlace
+from hograd.core.interop import Interop
 from hograd.core.levels import state
 from hograd.core.tape import Node, Owner, leaf
 from hograd.errors import DtypeError, GradientError, LevelError, ShapeError
 
 
-class Tensor(InPlace, Hooks):
+class Tensor(InPlace, Hooks, Interop):
     """An array that can be differentiated.
 
     Made by `tensor` and the other creation functions. A tensor's array is never written to: in-place syntax
@@ -35,8 +36,6 @@ class Tensor(InPlace, Hooks):
     # Dual and Batched have the same slots, so that in-place syntax can turn one into the other.
     __slots__ = ("__weakref__", "data_of", "gradient_slot", "level", "node", "tangent", "value")
 
-    __array_ufunc__ = None
-    __array_priority__ = 1000.0
     interpret: Callable[..., Any]
 
     def __init__(self, value: Any, node: Node | None = None, level: int = 0) -> None:

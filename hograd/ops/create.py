@@ -12,6 +12,7 @@ from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import dtype_of, shape_of
+from hograd.ops.exchange import is_foreign, to_numpy
 
 
 def _made(array: Any, requires_grad: bool) -> Tensor:
@@ -45,7 +46,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
     """A new leaf with a copy of `data`.
 
     Args:
-        data: number, nested lists of numbers or of tensors, array or tensor.
+        data: number, nested lists of numbers or of tensors, array or tensor; also of PyTorch, JAX and the like.
         dtype: default that of `data`; Python floats become the default dtype, ints int64.
         requires_grad: whether to record operations on it.
 
@@ -62,14 +63,19 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
         copy = data if dtype is None else ops.astype(data, dtype)
         copy = type(copy).clone(copy) if copy is data else copy
         return copy.requires_grad_() if requires_grad else copy
-    if isinstance(data, (list, tuple)) and any(isinstance(part, (Tensor, list, tuple)) for part in data):
-        data = _plain(data)
+    if isinstance(data, (list, tuple)):
+        if any(isinstance(part, (Tensor, list, tuple)) or is_foreign(part) for part in data):
+            data = _plain(data)
+    elif is_foreign(data):
+        data = to_numpy(data)
     return _made(as_array(data, dtype, copy=True), requires_grad)
 
 
 def _plain(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data.detach().tolist()
+    if is_foreign(data):
+        return to_numpy(data).tolist()
     return [_plain(part) for part in data] if isinstance(data, (list, tuple)) else data
 
 
