@@ -3,6 +3,7 @@
 The last two axes are the matrix; all others are batch axes, which are broadcast where an operation takes two tensors.
 """
 
+from hograd.implicit import solve_matvec
 from hograd.ops.linalg_factor import cholesky, det, qr, slogdet
 from hograd.ops.linalg_norms import (
     cond,
@@ -35,6 +36,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_matvec",
     "solve_triangular",
     "svd",
     "svdvals",
