@@ -200,6 +200,8 @@ def tensor_split(x: Any, sections: Any, axis: int = 0) -> tuple[Tensor, ...]:
     if not x.ndim:
         raise ShapeError("tensor_split expects at least a 1-dimensional tensor.")
     length = x.shape[axis]
+    if isinstance(sections, Tensor):
+        sections = sections.tolist()
     if isinstance(sections, Sequence):
         ends: list[int] = list(shape_of(sections, "tensor_split"))
     elif sections < 1:

@@ -367,7 +367,7 @@ def lstsq(F: Any, A: Any, B: Any, rcond: float | None = None, *, driver: str | N
         difference = F.matmul(a, solution) - b
         residuals = F.sum(difference * difference, axis=difference.ndim - 2)
     else:
-        residuals = F.zeros_like(solution[..., :0, 0])
+        residuals = F.reshape(F.zeros_like(solution[..., :0, 0]), (0,))
     if is_vector:
         solution = F.reshape(solution, solution.shape[:-1])
         residuals = F.reshape(residuals, residuals.shape[:-1]) if a.shape[-2] > a.shape[-1] else residuals

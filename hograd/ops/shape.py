@@ -261,7 +261,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     (3,)
     """
     x = tensor_of(x, "squeeze")
-    axes = axes_of(axis, x.ndim, "squeeze")
+    axes = () if isinstance(axis, Sequence) and not axis else axes_of(axis, x.ndim, "squeeze")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
 
 
@@ -312,7 +312,7 @@ def flip(x: Any, axis: Any = None) -> Tensor:
     tensor([2, 1, 0])
     """
     x = tensor_of(x, "flip")
-    axes = axes_of(axis, x.ndim, "flip")
+    axes = () if isinstance(axis, Sequence) and not axis else axes_of(axis, x.ndim, "flip")
     return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))] if axes else x
 
 

@@ -1,0 +1,163 @@
+"""Which of PyTorch's names hograd has, and how both are called by them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import hograd as ho
+
+with warnings.catch_warnings():
+    # PyTorch's tests warn of what they would use if it were there.
+    warnings.simplefilter("ignore")
+    from torch.testing._internal.common_methods_invocations import op_db
+
+#: Namespaces of PyTorch whose names hograd may also keep at its top level.
+FOLDED = ("nn.functional.", "special.", "linalg.", "fft.")
+
+#: PyTorch's samples come in the order of its tests; the arguments in the order of the public function.
+ARRANGEMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "where": lambda x, condition, other: (condition, x, other),
+    "einsum": lambda tensors, equation: (equation, *tensors),
+    "polygamma": lambda x, n: (n, x),
+    "special.polygamma": lambda x, n: (n, x),
+    "nn.functional.embedding": lambda weight, index: (index, weight),
+    "linalg.pinv.singular": lambda a, b: (a @ b.mT,),
+    "normal.number_mean": lambda std, mean: (mean, std),
+}
+
+
+def symmetric(x: Any, *rest: Any, **_: Any) -> tuple[Any, ...]:
+    return x + x.mT, *rest
+
+
+def triangle(x: Any, upper: bool = False) -> Any:
+    mask = (np.triu if upper else np.tril)(np.ones(tuple(x.shape[-2:])))
+    return x * (ho if isinstance(x, ho.Tensor) else torch).tensor(mask)
+
+
+#: Inputs whose derivative is a convention where they are not read: as PyTorch's tests complete them.
+INPUTS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    **dict.fromkeys(["cholesky", "linalg.cholesky", "linalg.cholesky_ex", "linalg.eigh"], symmetric),
+    **dict.fromkeys(["linalg.eigvalsh", "linalg.pinv.hermitian"], symmetric),
+    "cholesky_inverse": lambda x, upper=False: (triangle(x, upper),),
+    "cholesky_solve": lambda x, factor, upper=False: (x, triangle(factor, upper)),
+}
+
+#: The answers that PyTorch's tests compare, where they are not all.
+OUTPUTS: dict[str, Callable[[Any], Any]] = {
+    "linalg.lstsq.grad_oriented": lambda answer: tuple(answer)[:1],
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to call an operation in both libraries."""
+
+    name: str
+    theirs: Callable[..., Any]
+    ours: Callable[..., Any]
+    arranged: bool = False
+    in_place: bool = False
+    called: str = ""
+
+
+def attribute(root: Any, path: str) -> Any:
+    """The attribute at a dotted path, or None."""
+    try:
+        return functools.reduce(getattr, path.split("."), root)
+    except AttributeError:
+        return None
+
+
+def function_of_hograd(path: str) -> Any:
+    """hograd's function of PyTorch's name, also where it is at the top level and in no other place."""
+    for prefix in ("", *FOLDED):
+        if path.startswith(prefix) and callable(found := attribute(ho, path.removeprefix(prefix))):
+            if prefix and attribute(torch, path.removeprefix(prefix)) not in (None, attribute(torch, path)):
+                # The short name is another function of PyTorch's, as `norm` beside `linalg.norm`.
+                continue
+            return found
+    return None
+
+
+def identifier(op: Any) -> str:
+    """PyTorch's name of an operation, with the variant that its tests distinguish."""
+    return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else op.name
+
+
+def names_of(op: Any) -> list[str]:
+    """The operation's name and its aliases."""
+    return list(dict.fromkeys([op.name, *(alias.name.removeprefix("torch.") for alias in op.aliases)]))
+
+
+def method(name: str) -> Callable[..., Any]:
+    """Call the method, or read the property, of this name."""
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        found = getattr(x, name)
+        return found(*args, **kwargs) if callable(found) and not hasattr(found, "shape") else found
+
+    return call
+
+
+def in_place(name: str) -> Callable[..., Any]:
+    """Call the method of this name on a copy, and give what has become of the copy."""
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        copy = x.clone()
+        getattr(copy, name)(*args, **kwargs)
+        return copy
+
+    return call
+
+
+def forms(op: Any) -> list[Form]:
+    """Every way to call the operation that both libraries have."""
+    found: list[Form] = []
+    for name in names_of(op) if op.variant_test_name != "in_place" else []:
+        theirs, ours = attribute(torch, name), function_of_hograd(name)
+        if callable(theirs) and ours is not None:
+            found.append(Form(name, theirs, ours, arranged=True, called=ours.__name__))
+        last = name.rsplit(".", 1)[-1]
+        if "." not in name and not last.endswith("_") and hasattr(torch.Tensor, last) and hasattr(ho.Tensor, last):
+            called = getattr(getattr(ho.Tensor, last), "__name__", last)
+            found.append(Form(f"Tensor.{last}", method(last), method(last), called=called))
+        last = f"{last.removesuffix('_')}_"
+        if "." not in name and hasattr(torch.Tensor, last) and hasattr(ho.Tensor, last) and not name.startswith("_"):
+            called = getattr(getattr(ho.Tensor, last), "__name__", last)
+            found.append(Form(f"Tensor.{last}", in_place(last), in_place(last), in_place=True, called=called))
+    if op.operator_variant is not None and op.name not in ("__getitem__",):
+        operator = op.operator_variant
+        dunder = f"__{operator.__name__.strip('_')}__"
+        if hasattr(ho.Tensor, dunder):
+            found.append(Form(f"operator.{operator.__name__}", operator, operator, called=dunder))
+    return found
+
+
+@functools.cache
+def shared() -> dict[str, Any]:
+    """The operations of PyTorch's test database that hograd has in any form, by identifier."""
+    return {identifier(op): op for op in op_db if forms(op)}
+
+
+def missing() -> dict[str, list[str]]:
+    """What PyTorch has under a name and hograd has not, by kind."""
+    lacking: dict[str, list[str]] = {"functions": [], "methods": [], "in place": []}
+    for op in op_db:
+        for name in names_of(op):
+            if name.startswith(("_", "torch.", "jiterator")):
+                continue
+            if callable(attribute(torch, name)) and function_of_hograd(name) is None:
+                lacking["functions"].append(name)
+            if "." not in name and hasattr(torch.Tensor, name) and not hasattr(ho.Tensor, name):
+                lacking["methods"].append(name)
+            if "." not in name and hasattr(torch.Tensor, f"{name}_") and not hasattr(ho.Tensor, f"{name}_"):
+                lacking["in place"].append(f"{name}_")
+    return {kind: sorted(set(names)) for kind, names in lacking.items()}

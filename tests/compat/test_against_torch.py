@@ -1,0 +1,100 @@
+"""Every operation that hograd shares with PyTorch, on PyTorch's own samples: value, gradient, second derivative.
+
+The samples are those of PyTorch's tests, in float64; the known differences are in `differences.py`. The tests need
+PyTorch 2.13 and `expecttest`. What PyTorch has and hograd has not is printed by `python -m tests.compat.missing`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", minversion="2.13", exc_type=ImportError)
+pytest.importorskip("expecttest")
+
+import hograd as ho  # noqa: E402
+
+from .compare import compare  # noqa: E402
+from .differences import DIFFERENCES  # noqa: E402
+from .names import Form, forms, shared  # noqa: E402
+
+#: Samples of an operation, evenly spaced over those that PyTorch has: for its first form, and for every other.
+SAMPLES, OF_OTHER_FORMS = 30, 10
+
+
+def samples(op: Any) -> list[Any]:
+    """PyTorch's samples, in float64 where the operation takes it."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  PyTorch's samples draw from it
+    dtypes = op.supported_dtypes("cpu")
+    dtype = next(d for d in (torch.float64, torch.int64, torch.bool) if d in dtypes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and dtype.is_floating_point))
+
+
+def spaced(values: list[Any], count: int) -> list[Any]:
+    """At most `count` of the values, evenly spaced, the first and the last among them."""
+    chosen = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    return [values[i] for i in chosen]
+
+
+@pytest.mark.parametrize("name", shared())
+def test_as_in_pytorch(name):
+    op = shared()[name]
+    given = samples(op)
+    known = [entry for entry in DIFFERENCES if name in entry.ops.split()]
+    seen, unknown, compared = set(), [], 0
+    for position, form in enumerate(forms(op)):
+        for sample in spaced(given, OF_OTHER_FORMS if position else SAMPLES):
+            found = compare(op, form, sample)
+            if found is None:
+                continue
+            compared += 1
+            for difference in found:
+                entry = next((entry for entry in known if entry.covers(difference)), None)
+                if entry is None:
+                    unknown.append(str(difference))
+                else:
+                    seen.add(id(entry))
+    assert compared, "PyTorch takes none of its samples in a form that hograd has"
+    assert not unknown, f"{len(unknown)} differences from PyTorch that are not in the table:\n" + "\n".join(unknown)
+    gone = [entry for entry in known if id(entry) not in seen]
+    assert not gone, f"no longer different, remove from the table: {gone}"
+
+
+def test_the_table_names_operations_that_are_compared():
+    named = {name for entry in DIFFERENCES for name in entry.ops.split()}
+    assert named <= set(shared())
+
+
+def straight(x):
+    """The sine with the right slope and without a second derivative."""
+    point = x.detach()
+    return ho.sin(point) + ho.cos(point) * (x - point)
+
+
+def lost(x):
+    raise TypeError("unsupported operand type(s) for +: 'NoneType' and 'int'")
+
+
+WRONG = [
+    (ho.cos, "value"),
+    (lambda x: ho.sin(x).reshape(1, *x.shape), "value"),
+    (lambda x: ho.sin(x).to(ho.float32).to(ho.float64), "value"),
+    (lambda x: (ho.sin(x), x), "structure"),
+    (lambda x: ho.sin(x.detach()), "gradient"),
+    (straight, "second derivative"),
+    (lambda x: x.sum(axis=9), "refused"),
+    (lost, "crash"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "what"), WRONG, ids=[what for _, what in WRONG])
+def test_what_is_wrong_is_seen(wrong, what):
+    op = shared()["sin"]
+    found = list(compare(op, Form("sin", torch.sin, wrong, called="sin"), samples(op)[0]))
+    assert [difference.what for difference in found] == [what]
