@@ -4,6 +4,8 @@ A NumPy-based differentiable engine: `tensor`, `grad(..., create_graph=True)` an
 function transforms (`func.grad`, `vjp`, `jvp`, `vmap`, `hessian`, ...) that nest freely, exact to any order.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 import numpy as _numpy
 
 from hograd import autograd, check, errors, func, linalg, tree
@@ -177,6 +179,19 @@ from hograd.ops.shape import (
 )
 from hograd.ops.stable import cross_entropy, log_softmax, mse, mse_loss, softmax
 
+if _TYPE_CHECKING:
+    from hograd import nn
+else:
+
+    def __getattr__(name):
+        # Layers are not needed by everyone who differentiates, so they are imported when they are first used.
+        if name == "nn":
+            from importlib import import_module
+
+            return import_module("hograd.nn")
+        raise AttributeError(f"module 'hograd' has no attribute {name!r}")
+
+
 __version__ = "0.1.0"
 
 float16, float32, float64 = _numpy.dtype("f2"), _numpy.dtype("f4"), _numpy.dtype("f8")
@@ -321,6 +336,7 @@ __all__ = [
     "ne",
     "neg",
     "negative",
+    "nn",
     "no_grad",
     "norm",
     "normal",
