@@ -2,7 +2,21 @@
 
 from hograd.func.forward import hvp, jvp
 from hograd.func.jacobian import hessian, jacfwd, jacrev
+from hograd.func.linear import functional_call, ggnvp, linearize
 from hograd.func.reverse import grad, grad_and_value, vjp
 from hograd.func.vectorize import vmap
 
-__all__ = ["grad", "grad_and_value", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "ggnvp",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "vjp",
+    "vmap",
+]

@@ -29,16 +29,24 @@ def _directions(tensors: Sequence[Tensor]) -> list[Tensor]:
     return rows
 
 
-def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacrev(
+    f: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
     """A function that returns the Jacobian of `f` by reverse mode, one pass for all rows.
 
     Args:
         f: function that returns a tree of tensors.
         argnums: which positional arguments to differentiate by.
+        has_aux: `f` returns a pair whose second part is passed on.
+        chunk_size: how many rows to compute at once, to bound the memory; None is all of them.
 
     Returns:
         A function that returns, for each output in the tree of outputs, a tree like the argument (a tuple for several
-        `argnums`) of tensors with shape (*output.shape, *input.shape).
+        `argnums`) of tensors with shape (*output.shape, *input.shape); or (Jacobian, aux).
 
     >>> import hograd as ho
     >>> jacrev(lambda x: x**2)(ho.tensor([1.0, 2.0]))
@@ -48,10 +56,10 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
 
     def transformed(*args: Any, **kwargs: Any) -> Any:
         chosen, replaced = select(args, argnums)
-        y, pull = vjp(lambda x: f(*replaced(x), **kwargs), chosen)
+        y, pull, *aux = vjp(lambda x: f(*replaced(x), **kwargs), chosen, has_aux=has_aux)
         outputs, out_structure = tree.flatten(y)
         in_structure = tree.structure(chosen)
-        pulled = vmap(pull)(tree.unflatten(out_structure, _directions(outputs)))[0]
+        pulled = vmap(pull, chunk_size=chunk_size)(tree.unflatten(out_structure, _directions(outputs)))[0]
         columns = tree.leaves(pulled)
         start, blocks = 0, []
         for output in outputs:
@@ -59,21 +67,32 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
             parts = [ops.reshape(c[start : start + n], (*output.shape, *c.shape[1:])) for c in columns]
             blocks.append(tree.unflatten(in_structure, parts))
             start += n
-        return tree.unflatten(out_structure, blocks)
+        jacobian = tree.unflatten(out_structure, blocks)
+        return (jacobian, aux[0]) if has_aux else jacobian
 
     return transformed
 
 
-def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacfwd(
+    f: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
     """A function that returns the Jacobian of `f` by forward mode, one pass for all columns.
 
     Args:
         f: function that returns a tree of tensors.
         argnums: which positional arguments to differentiate by.
+        has_aux: `f` returns a pair whose second part is passed on.
+        randomness: of draws in `f`, as in `vmap`; with "same" all columns belong to the same draws.
+        chunk_size: how many columns to compute at once, to bound the memory; None is all of them.
 
     Returns:
         A function that returns, for each output in the tree of outputs, a tree like the argument (a tuple for several
-        `argnums`) of tensors with shape (*output.shape, *input.shape).
+        `argnums`) of tensors with shape (*output.shape, *input.shape); or (Jacobian, aux).
 
     >>> import hograd as ho
     >>> jacfwd(lambda x: x**2)(ho.tensor([1.0, 2.0]))
@@ -84,13 +103,15 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
     def transformed(*args: Any, **kwargs: Any) -> Any:
         chosen, replaced = select(args, argnums)
         inputs, in_structure = inputs_of(chosen, "argument")
+        aux: list[Any] = []
 
         def push(*directions: Any) -> Any:
             x = tree.unflatten(in_structure, inputs)
             t = tree.unflatten(in_structure, list(directions))
-            return jvp(lambda v: f(*replaced(v), **kwargs), (x,), (t,))[1]
+            _, pushed, *aux[:] = jvp(lambda v: f(*replaced(v), **kwargs), (x,), (t,), has_aux=has_aux)
+            return pushed
 
-        pushed = vmap(push, out_dims=-1)(*_directions(inputs))
+        pushed = vmap(push, out_dims=-1, randomness=randomness, chunk_size=chunk_size)(*_directions(inputs))
         outputs, out_structure = tree.flatten(pushed)
         blocks = []
         for rows in outputs:
@@ -100,7 +121,8 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
                 parts.append(ops.reshape(rows[..., start : start + n], (*rows.shape[:-1], *x.shape)))
                 start += n
             blocks.append(tree.unflatten(in_structure, parts))
-        return tree.unflatten(out_structure, blocks)
+        jacobian = tree.unflatten(out_structure, blocks)
+        return (jacobian, aux[0]) if has_aux else jacobian
 
     return transformed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hograd import tree
@@ -13,6 +13,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, ShapeError, StructureError
 from hograd.func.arguments import name_of, outputs_of
+from hograd.ops.random import default_generator
 
 
 def vmap(
@@ -21,6 +22,7 @@ def vmap(
     out_dims: Any = 0,
     randomness: str = "error",
     *,
+    chunk_size: int | None = None,
     in_axes: Any = None,
     out_axes: Any = None,
 ) -> Callable[..., Any]:
@@ -32,6 +34,7 @@ def vmap(
             for all, or a tuple with one entry an argument, each a value or a tree prefix of the argument (`in_axes`).
         out_dims: where the axis goes in the outputs: one value, or a tree prefix of the output (`out_axes`).
         randomness: random draws inside raise ("error"), differ between elements ("different") or not ("same").
+        chunk_size: how many elements go through `f` at once, to bound its memory; None is all of them.
 
     Returns:
         A function of the same arguments, with the mapped axis added to them and to its outputs.
@@ -47,6 +50,8 @@ def vmap(
     out_dims = out_dims if out_axes is None else out_axes
     if randomness not in ("error", "different", "same"):
         raise ArgumentError(f"randomness is {randomness!r}, expected 'error', 'different' or 'same'.")
+    if chunk_size is not None and chunk_size < 1:
+        raise ArgumentError(f"chunk_size is {chunk_size!r}, expected a whole number of at least 1, or None.")
 
     @functools.wraps(f)
     def mapped(*args: Any, **kwargs: Any) -> Any:
@@ -56,32 +61,54 @@ def vmap(
             x if isinstance(x, Tensor) or axis is None else ops.tensor(x) for x, axis in zip(items, axes, strict=True)
         ]
         size = _mapped_size(tensors, axes, args)
-        with Level("vmap", size, randomness) as level:
-            number = level.number
-            values = [
-                x if axis is None else Batched(bare(ops.moveaxis(x, axis, 0)), number)
-                for x, axis in zip(tensors, axes, strict=True)
-            ]
-            result = f(*tree.unflatten(structure, values), **kwargs)
-        outputs, out_structure = outputs_of(result, name_of(f))
-        places = _axes_of_output(out_dims, result, len(outputs))
-        stripped = []
-        for y, place in zip(outputs, places, strict=True):
-            if type(y) is Batched and y.level == number:
-                y = wrap(y.value)
-            elif place is None:
-                stripped.append(y)
-                continue
-            else:
-                y = ops.broadcast_to(y, (size, *y.shape))
-            if place is None:
-                raise ArgumentError(
-                    "out_dims is None for an output that differs between the mapped elements, expected an int."
-                )
-            stripped.append(ops.moveaxis(y, 0, place) if place else y)
-        return tree.unflatten(out_structure, stripped)
+        fronted = [x if axis is None else ops.moveaxis(x, axis, 0) for x, axis in zip(tensors, axes, strict=True)]
+
+        def part(start: int, stop: int) -> tuple[list[Any], list[Any], Any]:
+            """The outputs for some of the elements, with the mapped axis in front, and where it goes."""
+            whole = stop - start == size
+            with Level("vmap", stop - start, randomness) as level:
+                values = [
+                    x if axis is None else Batched(bare(x if whole else x[start:stop]), level.number)
+                    for x, axis in zip(fronted, axes, strict=True)
+                ]
+                result = f(*tree.unflatten(structure, values), **kwargs)
+            outputs, out_structure = outputs_of(result, name_of(f))
+            places = _axes_of_output(out_dims, result, len(outputs))
+            return [_strip(y, p, level) for y, p in zip(outputs, places, strict=True)], places, out_structure
+
+        if chunk_size is None or chunk_size >= size:
+            outputs, places, out_structure = part(0, size)
+        else:
+            parts = list(_in_chunks(part, size, chunk_size, randomness))
+            _, places, out_structure = parts[0]
+            columns = zip(*[found for found, _, _ in parts], strict=True)
+            outputs = [ys[0] if p is None else ops.concatenate(ys) for ys, p in zip(columns, places, strict=True)]
+        return tree.unflatten(
+            out_structure, [ops.moveaxis(y, 0, p) if p else y for y, p in zip(outputs, places, strict=True)]
+        )
 
     return mapped
+
+
+def _strip(y: Any, place: int | None, level: Level) -> Any:
+    """An output as the code outside sees it, with the mapped axis in front, or without one if `place` is None."""
+    if type(y) is Batched and y.level == level.number:
+        if place is None:
+            raise ArgumentError(
+                "out_dims is None for an output that differs between the mapped elements, expected an int."
+            )
+        return wrap(y.value)
+    return y if place is None else ops.broadcast_to(y, (level.size, *y.shape))
+
+
+def _in_chunks(part: Callable[[int, int], Any], size: int, chunk_size: int, randomness: str) -> Iterator[Any]:
+    """`part` of every chunk; the draws that elements share are the same in every chunk."""
+    source = default_generator().bit_generator if randomness == "same" else None
+    before = None if source is None else source.state
+    for start in range(0, size, chunk_size):
+        if source is not None:
+            source.state = before
+        yield part(start, min(start + chunk_size, size))
 
 
 def _is_axis(value: Any) -> bool:
