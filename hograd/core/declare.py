@@ -178,6 +178,7 @@ _TORCH_NAMES = [
     ("dimension", "axis"),
     ("dim0", "axis0"),
     ("dim1", "axis1"),
+    ("dim2", "axis2"),
     ("keepdim", "keepdims"),
     ("start_dim", "start_axis"),
     ("end_dim", "end_axis"),

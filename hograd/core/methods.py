@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
 from hograd.core.methods_reduce import ReductionMethods
 from hograd.core.methods_shape import ShapeMethods
@@ -20,7 +21,12 @@ def is_comparable(value: object) -> bool:
     return isinstance(value, (int, float, complex, list, tuple)) or hasattr(value, "dtype")
 
 
-class Operations(ReductionMethods, ShapeMethods, LinalgMethods):
+class Operations(
+    IndexMethods,
+    LinalgMethods,
+    ReductionMethods,
+    ShapeMethods,
+):
     """Operators and methods; the mathematics is in `hograd.ops`, where each operation is documented."""
 
     __slots__ = ()

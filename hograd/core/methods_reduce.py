@@ -1,4 +1,4 @@
-"""Methods of tensors: reductions."""
+"""Methods of tensors: reductions and scans."""
 
 from __future__ import annotations
 
@@ -59,3 +59,21 @@ class ReductionMethods:
 
     def norm(self, *args: Any, **options: Any) -> Tensor:
         return ops.norm(self, *args, **options)
+
+    def cumsum(self, *args: Any, **options: Any) -> Tensor:
+        return ops.cumsum(self, *args, **options)
+
+    def cumprod(self, *args: Any, **options: Any) -> Tensor:
+        return ops.cumprod(self, *args, **options)
+
+    def logcumsumexp(self, *args: Any, **options: Any) -> Tensor:
+        return ops.logcumsumexp(self, *args, **options)
+
+    def cummax(self, *args: Any, **options: Any) -> Any:
+        return ops.cummax(self, *args, **options)
+
+    def cummin(self, *args: Any, **options: Any) -> Any:
+        return ops.cummin(self, *args, **options)
+
+    def diff(self, *args: Any, **options: Any) -> Tensor:
+        return ops.diff(self, *args, **options)

@@ -139,6 +139,3 @@ class ShapeMethods:
 
     def expand_as(self, other: Tensor) -> Tensor:
         return ops.broadcast_to(self, other.shape)
-
-    def take_along_axis(self, *args: Any, **options: Any) -> Tensor:
-        return ops.take_along_axis(self, *args, **options)

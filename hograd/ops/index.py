@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import scalarize
-from hograd.core.batching import in_front, loop, with_shape
+from hograd.backend import scalarize, zeros
+from hograd.core.batching import in_front, with_shape
 from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
@@ -24,7 +24,7 @@ def _getitem_kernel(x: Any, index: Any) -> Any:
 
 
 def _put_kernel(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, x.dtype)
+    out = zeros(x, shape)
     out[index] = x
     return out
 
@@ -73,7 +73,7 @@ def _gather_kernel(x: Any, *arrays: Any, template: Any) -> Any:
 
 
 def _scatter_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
-    out = np.zeros(shape, x.dtype)
+    out = zeros(x, shape)
     np.add.at(out, fill(template, arrays), x)
     return out
 
@@ -81,29 +81,38 @@ def _scatter_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
 def _batch_index(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
     """With a batch axis in front of x, and perhaps of the arrays.
 
-    NumPy puts the axes of integer arrays that stand side by side in their place, and in front otherwise. So mapped
-    arrays take one more array in front, with the positions along the batch axis, where that keeps their place.
+    NumPy puts the axes of integer arrays that stand side by side in their place, and in front otherwise. Mapped arrays
+    take one more array in front, with the positions along the batch axis; where it parts them from their place, their
+    axes are moved back there.
     """
     x, *arrays = values
     template: tuple[Any, ...] = params["template"]
     places = [i for i, entry in enumerate(template) if entry is SLOT or isinstance(entry, int)]
     together = places == list(range(places[0], places[0] + len(places)))
+    writes = "shape" in params
+    grown = {**params, "shape": (size, *params["shape"])} if writes else params
+    x = in_front(x, batched[0], size)
     if together and not any(batched[1:]):
-        template = (slice(None), *template)
-    elif together and places[0] > 0:
-        return loop(primitive, size, values, batched, params)
-    else:
-        rank = max(a.ndim - b for a, b in zip(arrays, batched[1:], strict=True))
-        arrays = [
-            with_shape(a, (size, *(1,) * (rank - a.ndim + 1), *a.shape[1:])) if b else a
-            for a, b in zip(arrays, batched[1:], strict=True)
-        ]
-        arrays = [np.arange(size).reshape(size, *(1,) * rank), *arrays]
-        template = (SLOT, *template)
-    grown = {"template": template}
-    if "shape" in params:
-        grown["shape"] = (size, *params["shape"])
-    return apply(primitive, [in_front(x, batched[0], size), *arrays], grown)
+        return apply(primitive, [x, *arrays], {**grown, "template": (slice(None), *template)})
+    rank = max(a.ndim - b for a, b in zip(arrays, batched[1:], strict=True))
+    arrays = [
+        with_shape(a, (size, *(1,) * (rank - a.ndim + 1), *a.shape[1:])) if b else a
+        for a, b in zip(arrays, batched[1:], strict=True)
+    ]
+    arrays = [np.arange(size).reshape(size, *(1,) * rank), *arrays]
+    grown = {**grown, "template": (SLOT, *template)}
+    before = sum(entry is not Ellipsis for entry in template[: places[0]]) if together else 0
+    if not before:
+        return apply(primitive, [x, *arrays], grown)
+    if writes:
+        return apply(primitive, [_moved(x, before, rank), *arrays], grown)
+    return _moved(apply(primitive, [x, *arrays], grown), rank, before)
+
+
+def _moved(x: Any, first: int, second: int) -> Any:
+    """With the `first` axes behind the batch axis and the `second` ones after them exchanged."""
+    order = (0, *range(first + 1, first + second + 1), *range(1, first + 1), *range(first + second + 1, x.ndim))
+    return (ops if isinstance(x, Tensor) else kernels).permute(x, order)
 
 
 _gather = linear(
@@ -244,21 +253,15 @@ class At:
 
 ops.at = At
 
-_source = general(
-    "index_source",
-    lambda *arrays, template, shape, count: _last_source(arrays, template, shape, count),
-    None,
-    arguments="*arrays",
-    batch=loop,
-)
 
-
-def _last_source(arrays: Any, template: Any, shape: Any, count: int) -> Any:
-    """For each element of `shape` the position of the value that is written there, or -1."""
+def _last_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
     out = np.full(shape, -1)
-    index = fill(template, arrays)
-    out[index] = np.arange(count).reshape(out[index].shape)
+    out[fill(template, arrays)] = x
     return out
+
+
+# For each element of `shape` the last of the numbers `x` that is written there, or -1.
+_last = general("index_last", _last_kernel, None, arguments="x *arrays", batch=_batch_index)
 
 
 def _updates(s: Any) -> list[Any]:
@@ -318,6 +321,7 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
     count = int(np.prod(shape))
     if count == 0:
         return x
-    source = wrap(apply(_source, arrays, {"template": template, "shape": tuple(x.shape), "count": count}))
+    numbers = np.arange(count).reshape(shape)
+    source = wrap(apply(_last, (numbers, *arrays), {"template": template, "shape": tuple(x.shape)}))
     written = ops.getitem(ops.reshape(value, (-1,)), ops.where(ops.ge(source, 0), source, 0))
     return ops.where(ops.ge(source, 0), written, x)

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 
 def _chunk(x: Any, chunks: int, axis: int = 0) -> Any:
@@ -49,6 +50,111 @@ def _meshgrid(*vectors: Any, indexing: str = "ij") -> Any:
     return np.meshgrid(*vectors, indexing=indexing)
 
 
+def _places(shape: Any, axis: int, index: Any) -> Any:
+    """For each place of the index, the place in the tensor that it names along the axis."""
+    for place in np.ndindex(index.shape):
+        yield place, tuple(int(index[place]) if i == axis % len(shape) else n for i, n in enumerate(place))
+
+
+def _gather(x: Any, axis: int, index: Any) -> Any:
+    out = np.empty(index.shape)
+    for place, source in _places(x.shape, axis, index):
+        out[place] = x[source]
+    return out
+
+
+def _scatter(x: Any, axis: int, index: Any, src: Any) -> Any:
+    out = x.copy()
+    for place, target in _places(x.shape, axis, index):
+        out[target] = src[place] if np.ndim(src) else src
+    return out
+
+
+def _scatter_add(x: Any, axis: int, index: Any, src: Any) -> Any:
+    out = x.copy()
+    for place, target in _places(x.shape, axis, index):
+        out[target] += src[place]
+    return out
+
+
+def _by_slices(write: Any) -> Any:
+    def function(x: Any, axis: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+        out = np.moveaxis(x, axis, 0).copy()
+        for k, i in enumerate(index):
+            out[i] = write(out[i], alpha * np.moveaxis(source, axis, 0)[k] if np.ndim(source) else source)
+        return np.moveaxis(out, 0, axis)
+
+    return function
+
+
+def _masked_scatter(x: Any, mask: Any, source: Any) -> Any:
+    out = x.copy()
+    np.place(out, np.broadcast_to(mask, x.shape), source)
+    return out
+
+
+def _masked_select(x: Any, mask: Any) -> Any:
+    return np.array(
+        [value for value, held in zip(*(a.ravel() for a in np.broadcast_arrays(x, mask)), strict=True) if held]
+    )
+
+
+def _unfold(x: Any, axis: int, size: int, step: int) -> Any:
+    axis %= x.ndim
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, axis)
+    return np.take(windows, range(0, windows.shape[axis], step), axis)
+
+
+def _one_hot(x: Any, num_classes: int) -> Any:
+    return np.eye(num_classes, dtype=np.int64)[x]
+
+
+def _pad(x: Any, widths: Any, mode: str = "constant", value: float = 0.0) -> Any:
+    pairs = [(0, 0)] * (x.ndim - len(widths) // 2) + [tuple(widths[i : i + 2]) for i in range(len(widths) - 2, -1, -2)]
+    x = x[tuple(slice(-min(a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True))]
+    pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    names = {"replicate": "edge", "circular": "wrap"}
+    return np.pad(x, pairs, names.get(mode, mode), **({"constant_values": value} if mode == "constant" else {}))
+
+
+def _diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any:
+    matrices = [np.diag(row, offset) for row in x.reshape(-1, x.shape[-1])]
+    side = x.shape[-1] + abs(offset)
+    return np.moveaxis(np.reshape(matrices, (*x.shape[:-1], side, side)), (-2, -1), (axis1, axis2))
+
+
+def _running(function: Any) -> Any:
+    """A scan, place by place."""
+
+    def scan(x: Any, axis: int) -> Any:
+        parts = [function(np.take(x, range(i + 1), axis), axis) for i in range(x.shape[axis])]
+        return np.stack(parts, axis)
+
+    return scan
+
+
+def _running_extremum(values: Any, last: Any) -> Any:
+    def scan(x: Any, axis: int) -> Any:
+        found = _running(values)(x, axis)
+        rows = np.moveaxis(x, axis, -1)
+        return found, np.moveaxis(np.apply_along_axis(last, -1, rows), -1, axis)
+
+    return scan
+
+
+def _last_extremum(better: Any) -> Any:
+    """The position of the extremum so far of one row, the last of equal ones."""
+
+    def positions(row: Any) -> Any:
+        best, out = 0, []
+        for i, value in enumerate(row):
+            best = i if not better(row[best], value) else best
+            out.append(best)
+        return np.array(out)
+
+    return positions
+
+
 ARRAYS: dict[str, Any] = {
     "chunk": _chunk,
     "tensor_split": _tensor_split,
@@ -65,4 +171,22 @@ ARRAYS: dict[str, Any] = {
     "meshgrid": _meshgrid,
     "cartesian_prod": _cartesian_prod,
     "combinations": _combinations,
+    "gather": _gather,
+    "scatter": _scatter,
+    "scatter_add": _scatter_add,
+    "index_select": lambda x, axis, index: np.take(x, index, axis),
+    "index_add": _by_slices(lambda old, new: old + new),
+    "index_copy": _by_slices(lambda old, new: new),
+    "index_fill": _by_slices(lambda old, new: np.full_like(old, new)),
+    "take": lambda x, index: x.ravel()[index],
+    "unfold": _unfold,
+    "one_hot": _one_hot,
+    "masked_fill": lambda x, mask, value: np.where(mask, value, x),
+    "masked_select": _masked_select,
+    "masked_scatter": _masked_scatter,
+    "pad": _pad,
+    "diag_embed": _diag_embed,
+    "cummax": _running_extremum(np.max, _last_extremum(lambda old, new: old > new)),
+    "cummin": _running_extremum(np.min, _last_extremum(lambda old, new: old < new)),
+    "logcumsumexp": _running(lambda x, axis: special.logsumexp(x, axis=axis)),
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
+import numpy as np
 import pytest
 
 import hograd as ho
@@ -51,3 +55,85 @@ def test_a_repeated_element_collects_the_derivatives():
     for y in (x.repeat(3), x.tile((3,)), x.repeat_interleave(ho.tensor([1, 2])), x.repeat_interleave(ho.tensor([3]))):
         counts = [(y.detach() == value).sum().item() for value in (1.0, 2.0)]
         assert ho.grad(y.sum(), x)[0].tolist() == counts
+
+
+def test_places_and_counts():
+    x = ho.tensor([[0.0, 2.0], [3.0, 0.0]])
+    assert x.nonzero().tolist() == ho.argwhere(x != 0).tolist() == [[0, 1], [1, 0]]
+    assert [places.tolist() for places in ho.nonzero(x, as_tuple=True)] == [[0, 1], [1, 0]]
+    assert x[x.nonzero(as_tuple=True)].tolist() == [2.0, 3.0]
+    assert ho.nonzero(ho.tensor(5.0)).shape == (1, 0)
+    assert ho.nonzero(ho.zeros(0, 2)).shape == (0, 2)
+    assert ho.bincount(ho.tensor([2, 0, 2]), minlength=4).tolist() == [1, 0, 2, 0]
+    assert ho.bincount(ho.tensor([], dtype=ho.int64)).shape == (0,)
+    weights = ho.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    sums = ho.bincount(ho.tensor([2, 0, 2]), weights)
+    assert sums.tolist() == [2.0, 0.0, 4.0]
+    assert ho.grad((sums * sums).sum(), weights)[0].tolist() == [8.0, 4.0, 8.0]
+    assert ho.one_hot(ho.tensor([0, 2])).tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert ho.one_hot(ho.zeros(0, dtype=ho.int64), 3).shape == (0, 3)
+    assert ho.vmap(lambda n: ho.one_hot(n, 2))(ho.tensor([1, 0])).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("offset", [-2, 0, 1, 5])
+def test_indices_of_triangles(offset):
+    for ours, theirs, numpy in (
+        (ho.tril_indices, np.tril, np.tril_indices),
+        (ho.triu_indices, np.triu, np.triu_indices),
+    ):
+        found = ours(3, 4, offset)
+        np.testing.assert_array_equal(found.numpy(), numpy(3, offset, 4))
+        x = ho.ones(3, 4).at[tuple(found)].add(1.0) - 1.0
+        np.testing.assert_array_equal(x.numpy(), theirs(np.ones((3, 4)), offset))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_of_several_axes_in_any_dtype(mode):
+    x = np.arange(24).reshape(2, 3, 4)
+    names = {"replicate": "edge", "circular": "wrap"}
+    for dtype in (ho.float64, ho.int64, ho.float32):
+        y = ho.pad(ho.tensor(x, dtype=dtype), (2, 1, 0, 2), mode=mode)
+        np.testing.assert_array_equal(y.numpy(), np.pad(x, [(0, 0), (0, 2), (2, 1)], names.get(mode, mode)))
+        assert y.dtype == dtype
+
+
+def test_padding_with_a_constant_keeps_the_dtype():
+    assert ho.pad(ho.tensor([True]), (1, 0)).tolist() == [False, True]
+    assert ho.pad(ho.tensor([True]), (1, 0), value=1).tolist() == [True, True]
+    assert ho.pad(ho.tensor([5]), (0, 1), value=-1).tolist() == [5, -1]
+    assert ho.pad(ho.tensor([1.0, 2.0, 3.0]), (-1, 1), value=math.inf).tolist() == [2.0, 3.0, math.inf]
+    assert ho.pad(ho.tensor([1.0, math.nan]), (1, 0), value=2.5).tolist()[:2] == [2.5, 1.0]
+    assert ho.pad(ho.zeros(0, 2), (1, 1, 1, 0)).shape == (1, 4)
+
+
+def test_diagonals_outside_a_matrix_are_empty():
+    assert ho.diagonal(ho.ones(2, 3), 3).shape == ho.diagonal(ho.ones(2, 3), -2).shape == (0,)
+    assert ho.diagonal(ho.ones(0, 3)).shape == (0,)
+    assert ho.diag_embed(ho.ones(2, 0), 1).shape == (2, 1, 1)
+    assert ho.trace(ho.ones(0, 3)).item() == 0.0
+    assert ho.trace(ho.tensor([[1, 2], [3, 4]])).item() == 5
+
+
+def test_scans_of_integers_and_of_nothing():
+    for scan in (ho.cumsum, ho.cumprod):
+        assert scan(ho.tensor([True, True, False]), 0).dtype == ho.int64
+        assert scan(ho.tensor([1, 2], dtype=ho.int32), 0).dtype == ho.int64
+        assert scan(ho.tensor([1, 2]), 0, dtype=ho.float32).dtype == ho.float32
+    for scan in (ho.cumsum, ho.cumprod, ho.logcumsumexp, lambda x, axis: ho.cummax(x, axis).values):
+        assert scan(ho.zeros(2, 0), 1).shape == scan(ho.zeros(2, 0), 0).shape == (2, 0)
+        assert scan(ho.tensor(3.0), 0).item() == 3.0
+    assert ho.diff(ho.tensor([True, False, False])).tolist() == [True, False]
+    assert ho.diff(ho.ones(2), 3).shape == (0,)
+
+
+@pytest.mark.parametrize("zeros", [[], [1], [0, 2], [0, 1, 3], [0, 1, 2, 3]], ids=str)
+def test_running_products_with_zeros_are_exact_to_third_order(zeros):
+    x = np.array([2.0, -3.0, 0.5, 4.0])
+    x[zeros] = 0.0
+    f = ho.func.jacrev(lambda x: ho.cumprod(x, 0))
+    for order, derivative in enumerate([f, ho.func.jacfwd(f), ho.func.jacrev(ho.func.jacfwd(f))], 1):
+        found = derivative(ho.tensor(x)).numpy()
+        for end, *places in itertools.product(range(4), repeat=order + 1):
+            others = [x[i] for i in range(end + 1) if i not in places]
+            zero = len(set(places)) < order or max(places) > end
+            np.testing.assert_allclose(found[(end, *places)], 0.0 if zero else np.prod(others), atol=1e-13)

@@ -8,10 +8,11 @@ import traceback
 import pytest
 
 import hograd as ho
-from hograd.errors import ArgumentError, LevelError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, IndexingError, LevelError, ShapeError
 
 X = ho.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 V = ho.tensor([1.0, 2.0])
+N = ho.tensor([0, 2])
 Z = ho.tensor(1.5)
 
 # fmt: off
@@ -48,6 +49,49 @@ MISTAKES = [
     (lambda: ho.meshgrid(V, V, indexing="ab"), ArgumentError, "'ab'"),
     (lambda: ho.combinations(X), ShapeError, r"expects a vector, found shape \(2, 3\)"),
     (lambda: ho.combinations(V, -1), ArgumentError, "r=-1"),
+    (lambda: ho.gather(X, 1, ho.tensor([0])), ShapeError, r"same number of dimensions as x: gather got shape \(1,\)"),
+    (lambda: ho.gather(X, 1, ho.tensor([[0]] * 3)), ShapeError, r"Size does not match at dimension 0: gather"),
+    (lambda: ho.gather(X, 1, ho.tensor([[0.5]])), DtypeError, "integer tensor for index, found dtype float64"),
+    (lambda: ho.gather(X, 1, ho.tensor([[3]])), IndexingError, "index 3 is out of bounds"),
+    (lambda: ho.scatter(X, 1, ho.tensor([[0, 1]]), ho.zeros(1, 1)), ShapeError, r"index \[1, 2\].*src \[1, 1\]"),
+    (lambda: ho.index_select(X, 1, ho.tensor([[0]])), ShapeError, r"supposed to be a vector, found shape \(1, 1\)"),
+    (lambda: ho.index_select(Z, 0, ho.tensor([0])), ShapeError, "no axes"),
+    (lambda: ho.index_add(X, 1, ho.tensor([0]), ho.zeros(2, 2)), ShapeError, r"\(2, 2\) cannot be broadcast"),
+    (lambda: ho.index_fill(X, 1, ho.tensor([0]), V), ShapeError, r"value has shape \(2,\), expected a number"),
+    (lambda: ho.take(X, ho.tensor([6])), IndexingError, "index 6 is out of bounds"),
+    (lambda: ho.unfold(X, 1, 4, 1), ArgumentError, "size 4 and step 1 along an axis of length 3"),
+    (lambda: ho.unfold(X, 1, 2, 0), ArgumentError, "size 2 and step 0"),
+    (lambda: ho.one_hot(V), DtypeError, "integer tensor"),
+    (lambda: ho.one_hot(ho.zeros(0, dtype=ho.int64)), ArgumentError, "no elements"),
+    (lambda: ho.one_hot(N, 2), ArgumentError, "smaller than num_classes.*found 0 to 2 for 2 classes"),
+    (lambda: ho.one_hot(N - 1), ArgumentError, "found -1 to 1"),
+    (lambda: ho.func.vmap(ho.one_hot)(N), LevelError, "one_hot.. without num_classes"),
+    (lambda: ho.bincount(N - 1), ArgumentError, "1-d non-negative integral"),
+    (lambda: ho.bincount(N, V[:1]), ShapeError, r"weights have shape \(1,\)"),
+    (lambda: ho.masked_fill(X, X > 2, V), ShapeError, r"0-dimensional value, found shape \(2,\)"),
+    (lambda: ho.masked_fill(X, X, 0.0), DtypeError, "boolean masks, but got mask with dtype float64"),
+    (lambda: ho.masked_select(X, V > 2), ShapeError, r"\(2, 3\) and \(2,\)"),
+    (lambda: ho.func.vmap(lambda m: ho.masked_select(V, m))(ho.eye(2) > 0), LevelError, "indexing with a mask"),
+    (lambda: ho.masked_scatter(X, X > 0, V), IndexingError, "out of bounds"),
+    (lambda: ho.masked_scatter(X, X > 0, X.float()), DtypeError, "one dtype, found float64 and float32"),
+    (lambda: ho.func.vmap(ho.nonzero)(X), LevelError, "nonzero"),
+    (lambda: ho.pad(X, (1,)), ArgumentError, r"divisible by 2.*found \(1,\) for 2 axes"),
+    (lambda: ho.pad(V, (1, 1, 1, 1)), ArgumentError, "at most twice the number of dimensions"),
+    (lambda: ho.pad(V, (-1, -2)), ShapeError, "leave a negative length"),
+    (lambda: ho.pad(V, (1, 1), "mirror"), ArgumentError, "mode='mirror'"),
+    (lambda: ho.pad(V, (2, 0), "reflect"), ShapeError, r"less than the corresponding .*: reflect got \(2, 0\)"),
+    (lambda: ho.pad(V, (3, 0), "circular"), ShapeError, "wrapping around more than once"),
+    (lambda: ho.pad(ho.zeros(0), (1, 0), "replicate"), ShapeError, "no elements to replicate"),
+    (lambda: ho.pad(V, (-1, 0), "reflect"), ArgumentError, "negative widths"),
+    (lambda: ho.pad(V, (1, 0), value=V), ArgumentError, "expected a number"),
+    (lambda: ho.tril(V), ShapeError, r"tril: input tensor must have at least 2 dimensions, found \(2,\)"),
+    (lambda: ho.diagonal(V), ShapeError, r"two axes, found shape \(2,\)"),
+    (lambda: ho.diagonal(X, 0, 1, -1), ShapeError, "cannot be identical: found 1, -1"),
+    (lambda: ho.diag(ho.zeros(1, 1, 1)), ShapeError, "1D or 2D"),
+    (lambda: ho.trace(V), ShapeError, r"expected a matrix, but got tensor with shape \(2,\)"),
+    (lambda: ho.cumsum(X, 2), ShapeError, "2"),
+    (lambda: ho.diff(Z), ShapeError, "at least one-dimensional"),
+    (lambda: ho.diff(V, -1), ArgumentError, "n=-1"),
 ]
 # fmt: on
 
