@@ -131,6 +131,10 @@ def _unpack(node: Node, number: int, create_graph: bool) -> tuple[Any, ...]:
     unpacked: list[Any] = []
     for i, value in enumerate(node.saved):
         if value is None or not hasattr(value, "shape"):
+            if create_graph and type(value) is tuple:
+                # The answers of a call with a derivative of its own.
+                link = node.primitive.link
+                value = tuple([y if y is None else link(node, k, y, number) for k, y in enumerate(value)])
             unpacked.append(value)
             continue
         maker = None

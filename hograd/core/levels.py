@@ -47,15 +47,17 @@ class Level:
 
 
 class State(threading.local):
-    """Grad mode and open levels of one thread.
+    """Grad mode, open levels and random generator of one thread.
 
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
-    there records on its own level and above (`base`), but not on the levels that `no_grad` silenced.
+    there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
+    this thread's random draws; it is made when it is first used.
     """
 
     floor = 0
     base = 0
     visited = 0
+    generator: Any = None
 
     def __init__(self) -> None:
         self.stack: list[tuple[Level, int, int]] = []

@@ -78,12 +78,20 @@ class Node:
         """The operation's name in PyTorch's style, such as `MulBackward0`."""
         if self.primitive is None:
             return "AccumulateGrad"
+        if self.primitive.kind == "custom":
+            return f"{self.primitive.name}Backward"
         return "".join(part[:1].upper() + part[1:] for part in self.primitive.name.split("_")) + "Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
-        """The nodes of the arguments, each with 0, as PyTorch's attribute of that name."""
-        return tuple((parent, 0) for parent in self.parents)
+        """The nodes of the arguments, each with the number of its answer, as PyTorch's attribute of that name."""
+        # Users see one node for a function with a derivative of its own, not one more for each answer.
+        picks = self.primitive is not None and self.primitive.kind == "custom" and self.dtype is not None
+        parents = self.parents[0].parents if picks else self.parents
+        return tuple(
+            (parent, parent.primitive.index if parent and getattr(parent.primitive, "kind", None) == "custom" else 0)
+            for parent in parents
+        )
 
     @property
     def variable(self) -> Any:

@@ -5,7 +5,6 @@ Inside `vmap` its argument `randomness` decides whether elements share a draw.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,6 @@ from hograd.core.levels import state
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, LevelError
 from hograd.ops.axes import shape_of, tensor_of
-
-
-class _Local(threading.local):
-    # Made when it is first used: importing numpy.random takes a tenth of the time that importing NumPy does.
-    generator: Any = None
-
-
-_local = _Local()
 
 
 def manual_seed(seed: int) -> Any:
@@ -41,8 +32,8 @@ def manual_seed(seed: int) -> Any:
     """
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(f"seed is {seed!r}, expected a whole number of at least 0.")
-    _local.generator = np.random.default_rng(seed)
-    return _local.generator
+    state.generator = np.random.default_rng(seed)
+    return state.generator
 
 
 def default_generator() -> Any:
@@ -52,9 +43,10 @@ def default_generator() -> Any:
     >>> ho.manual_seed(0) is ho.default_generator()
     True
     """
-    if _local.generator is None:
-        _local.generator = np.random.default_rng()
-    return _local.generator
+    if state.generator is None:
+        # Importing numpy.random takes a tenth of the time that importing NumPy does, so it waits until now.
+        state.generator = np.random.default_rng()
+    return state.generator
 
 
 def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool, name: str) -> Tensor:
