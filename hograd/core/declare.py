@@ -146,6 +146,12 @@ def operation(
     return decorate
 
 
+def extended(function: Callable[..., R]) -> Callable[..., R]:
+    """Make the decorated function what users call for the operation of its name: it takes more than rules need."""
+    operations[function.__name__] = operations[function.__name__]._replace(function=function)
+    return function
+
+
 def composite(
     samples: Callable[[Any], list[Case]], *, name: str = ""
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:

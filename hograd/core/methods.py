@@ -207,11 +207,11 @@ class Operations(
     def logical_not(self) -> Tensor:
         return ops.logical_not(self)
 
-    def add(self, other: Any) -> Tensor:
-        return ops.add(self, other)
+    def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        return ops.add(self, other if type(alpha) is int and alpha == 1 else ops.mul(other, alpha))
 
-    def sub(self, other: Any) -> Tensor:
-        return ops.sub(self, other)
+    def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        return ops.sub(self, other if type(alpha) is int and alpha == 1 else ops.mul(other, alpha))
 
     def mul(self, other: Any) -> Tensor:
         return ops.mul(self, other)

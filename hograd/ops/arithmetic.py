@@ -8,39 +8,39 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import default_dtype, is_number
-from hograd.core.declare import binary, case, elementwise, operation, unary
+from hograd.core.declare import binary, case, elementwise, extended, operation, unary
 from hograd.core.dispatch import apply, as_operand, call, promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
-add = binary(
-    "add",
-    operator.add,
-    (1, 1),
-    samples=pairs,
-    doc="""Sum  a + b, elementwise.
+binary("add", operator.add, (1, 1), samples=pairs, doc="")
+
+
+@extended
+def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+    """Sum  a + alpha * b, elementwise.
 
     >>> import hograd as ho
     >>> ho.add(ho.tensor([1.0, 2.0]), 3)
     tensor([4., 5.])
-    """,
-)
+    """
+    return ops.add(a, b if type(alpha) is int and alpha == 1 else ops.mul(b, alpha))
 
 
-sub = binary(
-    "sub",
-    operator.sub,
-    (1, -1),
-    samples=pairs,
-    doc="""Difference  a - b, elementwise.
+binary("sub", operator.sub, (1, -1), samples=pairs, doc="")
+
+
+@extended
+def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+    """Difference  a - alpha * b, elementwise.
 
     >>> import hograd as ho
     >>> ho.sub(5, ho.tensor([1.0, 2.0]))
     tensor([4., 3.])
-    """,
-)
+    """
+    return ops.sub(a, b if type(alpha) is int and alpha == 1 else ops.mul(b, alpha))
 
 
 mul = binary(

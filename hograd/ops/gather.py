@@ -69,7 +69,9 @@ def gather(x: Any, axis: int, index: Any) -> Tensor:
     """
     x, index = tensor_of(x, "gather"), _indices(index, "gather")
     axis = axis_of(axis, x.ndim, "gather")
-    return ops.getitem(x, _places(x, axis, index, "gather")) if x.ndim else ops.clone(x)
+    if not x.ndim:
+        return ops.getitem(ops.reshape(x, (1,)), index)
+    return ops.getitem(x, _places(x, axis, index, "gather"))
 
 
 def _source(source: Any, x: Tensor, index: Tensor, name: str) -> Any:
@@ -276,7 +278,7 @@ def unfold(x: Any, axis: int, size: int, step: int) -> Tensor:
     starts = np.arange(0, length - size + 1, step)
     row = x if x.ndim else ops.reshape(x, (1,))
     windows = ops.getitem(row, (slice(None),) * axis + (starts[:, None] + np.arange(size),))
-    return ops.moveaxis(windows, axis + 1, -1)
+    return ops.moveaxis(windows, axis + 1, -1) if x.ndim else ops.getitem(windows, 0)
 
 
 @operation(None, lambda s: [case(np.array([[0, 2], [1, 1]]), 3)], differentiable=False)
@@ -317,7 +319,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
 
     Args:
         x: integers from 0, shape (n,).
-        weights: shape (n,).
+        weights: shape (n,); whole numbers are added up in float64.
         minlength: the least length of the answer, which is else the largest number and 1.
 
     >>> import hograd as ho
@@ -328,7 +330,10 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     numbers = concrete(x, "bincount()")
     if x.ndim != 1 or np.any(numbers < 0):
         raise ArgumentError("bincount only supports 1-d non-negative integral inputs.")
-    weights = ops.ones_like(x) if weights is None else tensor_of(weights, "bincount")
+    given = weights is not None
+    weights = tensor_of(weights, "bincount") if given else ops.ones_like(x, dtype=np.int64)
+    if weights.dtype.kind in "biu" and given:
+        weights = ops.astype(weights, np.float64)
     if weights.shape != x.shape:
         raise ShapeError(f"bincount: weights have shape {tuple(weights.shape)}, expected that of x, {tuple(x.shape)}.")
     length = max(int(numbers.max()) + 1 if numbers.size else 0, minlength)

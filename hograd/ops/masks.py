@@ -73,7 +73,7 @@ def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
 
     Args:
         x: tensor.
-        mask: bools, broadcast to the shape of `x`.
+        mask: bools; it and `x` are broadcast against each other.
         source: tensor of at least as many elements as the mask has places that hold.
 
     >>> import hograd as ho
@@ -81,7 +81,7 @@ def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
     tensor([5., 0., 6.])
     """
     x, source = tensor_of(x, "masked_scatter"), tensor_of(source, "masked_scatter")
-    mask = ops.broadcast_to(_mask(mask, "masked_scatter"), x.shape)
+    x, mask = ops.broadcast_tensors(x, _mask(mask, "masked_scatter"))
     if source.dtype != x.dtype:
         raise DtypeError(
             f"masked_scatter: expected x and source to have one dtype, found {x.dtype} and {source.dtype}."

@@ -177,7 +177,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         case(s.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]]), 1),
     ]
 )
-def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
     """Product over `axis`; 1 over no elements. Exact to any order also where elements are 0.
 
     Multiplies the two halves of the axis until one element is left, so no derivative divides by an element.
@@ -186,6 +186,7 @@ def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         x: tensor.
         axis: int, tuple of ints, or None for all axes (`dim`).
         keepdims: keep the reduced axes with length 1 (`keepdim`).
+        dtype: convert to this dtype first.
 
     >>> import hograd as ho
     >>> x = ho.tensor([2.0, 0.0, 5.0], requires_grad=True)
@@ -193,6 +194,7 @@ def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     (tensor([ 0., 10.,  0.]),)
     """
     x = operand(F, x, "prod")
+    x = x if dtype is None else F.astype(x, dtype)
     rank = x.ndim
     axes = axes_of(axis, rank, "prod")
     left = tuple(i for i in range(rank) if i not in axes)
@@ -224,7 +226,7 @@ def var(
     x: Any,
     axis: Any = None,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
     keepdims: bool = False,
     unbiased: bool | None = None,
 ) -> Any:
@@ -233,7 +235,7 @@ def var(
     Args:
         x: floating tensor.
         axis: int, tuple of ints, or None for all axes (`dim`).
-        correction: 1 (PyTorch's default) for the unbiased estimate, 0 for NumPy's.
+        correction: 1 (PyTorch's default, also meant by None) for the unbiased estimate, 0 for NumPy's.
         keepdims: keep the reduced axes with length 1 (`keepdim`).
         unbiased: older name: True is correction 1, False is correction 0.
 
@@ -246,8 +248,8 @@ def var(
     x = operand(F, x, "var")
     if isinstance(axis, builtins.bool):
         axis, unbiased = None, axis
-    if unbiased is not None:
-        correction = 1 if unbiased else 0
+    if unbiased is not None or correction is None:
+        correction = 0 if unbiased is False else 1
     if not is_number(correction):
         raise ArgumentError(f"var got correction={correction!r}, expected a number.")
     axes = axes_of(axis, x.ndim, "var")
@@ -262,7 +264,7 @@ def std(
     x: Any,
     axis: Any = None,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
     keepdims: bool = False,
     unbiased: bool | None = None,
 ) -> Any:
@@ -271,7 +273,7 @@ def std(
     Args:
         x: floating tensor.
         axis: int, tuple of ints, or None for all axes (`dim`).
-        correction: 1 (PyTorch's default) for the unbiased estimate, 0 for NumPy's.
+        correction: 1 (PyTorch's default, also meant by None) for the unbiased estimate, 0 for NumPy's.
         keepdims: keep the reduced axes with length 1 (`keepdim`).
         unbiased: older name: True is correction 1, False is correction 0.
 

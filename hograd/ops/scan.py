@@ -197,7 +197,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
     Args:
         x: tensor of at least one axis; of bools, whether neighbours differ.
-        n: how often, at least 0.
+        n: how often, at least 0; for 0 the answer is `x`, with nothing joined to it.
         axis: int (`dim`).
         prepend, append: tensors to join to `x` first.
 
@@ -211,6 +211,8 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     if n < 0:
         raise ArgumentError(f"diff got n={n}, expected at least 0.")
     axis = axis_of(axis, x.ndim, "diff")
+    if not n:
+        return ops.clone(x)
     joined = [part for part in (prepend, x, append) if part is not None]
     x = ops.concatenate(joined, axis) if len(joined) > 1 else x
     for _ in range(n):

@@ -86,33 +86,35 @@ def _along(primitive: Any, x: Any, axis: int) -> Tensor:
 
 
 @operation(_softmax_kernel, _logits)
-def softmax(x: Any, axis: int = -1) -> Tensor:
+def softmax(x: Any, axis: int = -1, *, dtype: Any = None) -> Tensor:
     """e**x / sum e**x  along one axis, stable for large |x|; nan where all are -inf, or one is inf.
 
     Args:
         x: floating tensor.
         axis: int (`dim`).
+        dtype: convert to this dtype first.
 
     >>> import hograd as ho
     >>> ho.softmax(ho.tensor([0.0, 0.0, 1000.0]))
     tensor([0., 0., 1.])
     """
-    return _along(_softmax, x, axis)
+    return _along(_softmax, x if dtype is None else ops.astype(x, dtype), axis)
 
 
 @operation(_log_softmax_kernel, _logits)
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
+def log_softmax(x: Any, axis: int = -1, *, dtype: Any = None) -> Tensor:
     """x - ln sum e**x  along one axis, stable for large |x|.
 
     Args:
         x: floating tensor.
         axis: int (`dim`).
+        dtype: convert to this dtype first.
 
     >>> import hograd as ho
     >>> ho.log_softmax(ho.tensor([0.0, 0.0]))
     tensor([-0.6931, -0.6931])
     """
-    return _along(_log_softmax, x, axis)
+    return _along(_log_softmax, x if dtype is None else ops.astype(x, dtype), axis)
 
 
 def _reduced(F: Any, losses: Any, reduction: str, name: str) -> Any:

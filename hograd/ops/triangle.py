@@ -11,7 +11,7 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ShapeError
-from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.axes import axis_of, dtype_of, tensor_of
 
 
 def _triangles(s: Any) -> list[Any]:
@@ -67,7 +67,7 @@ def triu(x: Any, diagonal: int = 0) -> Tensor:
     return _matrices(_triu, x, diagonal)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """Positions of the lower triangle of a `row` x `col` matrix, row by row, as int64 of shape (2, count).
 
     >>> import hograd as ho
@@ -75,10 +75,10 @@ def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return Tensor(np.stack(np.tril_indices(row, offset, col)))
+    return Tensor(np.stack(np.tril_indices(row, offset, col)).astype(dtype_of(dtype)))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """Positions of the upper triangle of a `row` x `col` matrix, row by row, as int64 of shape (2, count).
 
     >>> import hograd as ho
@@ -86,7 +86,7 @@ def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return Tensor(np.stack(np.triu_indices(row, offset, col)))
+    return Tensor(np.stack(np.triu_indices(row, offset, col)).astype(dtype_of(dtype)))
 
 
 def _steps(rows: int, columns: int, offset: int) -> slice:

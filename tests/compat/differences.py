@@ -77,14 +77,12 @@ DIFFERENCES = [
     ),
     # Arguments
     Difference("linspace.tensor_overload", "refused", "The ends are numbers, not tensors."),
-    Difference("add sub", "refused", "`alpha` is for the in-place forms alone: write a + alpha * b.", given("alpha")),
     Difference(
         "div.trunc_rounding div.floor_rounding",
         "refused",
         "`rounding_mode` is not offered: floor_divide and trunc are.",
         given("rounding_mode"),
     ),
-    Difference("prod softmax.with_dtype log_softmax.with_dtype", "refused", "Use astype first.", given("dtype")),
     Difference(
         "nn.functional.cross_entropy",
         "refused",
@@ -93,12 +91,6 @@ DIFFERENCES = [
     ),
     Difference("nn.functional.softplus", "refused", "`beta` and `threshold` are not offered.", given("beta")),
     Difference("norm.nuc", "refused", "`norm` is a norm of vectors; p='nuc' is one of matrices."),
-    Difference(
-        "std var",
-        "refused",
-        "`correction` is a number.",
-        lambda args, kwargs: kwargs.get("correction", 0) is None,
-    ),
     Difference("to", "refused", "`to` takes a dtype and no more: there is one device, and nothing is written to."),
     Difference("put", "refused", "hograd's `put` is another function, the adjoint of reading an index."),
     Difference(
@@ -115,5 +107,24 @@ DIFFERENCES = [
     ),
     Difference(
         "repeat_interleave", "refused", "`output_size` only helps other devices than the CPU.", given("output_size")
+    ),
+    Difference(
+        "nn.functional.pad.reflect nn.functional.pad.replicate nn.functional.pad.replicate_negative "
+        "nn.functional.pad.circular",
+        "refused",
+        "Negative widths cut off, which is done with mode 'constant' alone.",
+        lambda args, kwargs: min(args[1]) < 0,
+    ),
+    Difference(
+        "index_select index_add index_fill index_copy",
+        "refused",
+        "A tensor without axes has none to select from; PyTorch takes it for one element along one axis.",
+        lambda args, kwargs: args[0].ndim == 0,
+    ),
+    Difference(
+        "gather",
+        "refused",
+        "PyTorch lets an index without elements have any number of axes.",
+        lambda args, kwargs: args[2].numel() == 0,
     ),
 ]

@@ -18,8 +18,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db
 
-#: Namespaces of PyTorch whose names hograd may also keep at its top level.
-FOLDED = ("nn.functional.", "special.", "linalg.", "fft.")
+#: Namespaces of PyTorch whose names hograd has at its top level, and the one name that is another function there.
+FOLDED = ("nn.functional.", "special.")
+NOT_FOLDED = ("nn.functional.unfold",)
 
 #: PyTorch's samples come in the order of its tests; the arguments in the order of the public function.
 ARRANGEMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -78,11 +79,8 @@ def attribute(root: Any, path: str) -> Any:
 
 def function_of_hograd(path: str) -> Any:
     """hograd's function of PyTorch's name, also where it is at the top level and in no other place."""
-    for prefix in ("", *FOLDED):
+    for prefix in ("", *FOLDED) if path not in NOT_FOLDED else ("",):
         if path.startswith(prefix) and callable(found := attribute(ho, path.removeprefix(prefix))):
-            if prefix and attribute(torch, path.removeprefix(prefix)) not in (None, attribute(torch, path)):
-                # The short name is another function of PyTorch's, as `norm` beside `linalg.norm`.
-                continue
             return found
     return None
 
@@ -141,10 +139,16 @@ def forms(op: Any) -> list[Form]:
     return found
 
 
+def dtype_of_samples(op: Any) -> Any:
+    """The dtype in which the operation is compared: float64 where it takes it; None for those of other kinds alone."""
+    taken = op.supported_dtypes("cpu")
+    return next((dtype for dtype in (torch.float64, torch.int64, torch.bool) if dtype in taken), None)
+
+
 @functools.cache
 def shared() -> dict[str, Any]:
     """The operations of PyTorch's test database that hograd has in any form, by identifier."""
-    return {identifier(op): op for op in op_db if forms(op)}
+    return {identifier(op): op for op in op_db if forms(op) and dtype_of_samples(op)}
 
 
 def missing() -> dict[str, list[str]]:

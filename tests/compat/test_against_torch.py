@@ -19,18 +19,17 @@ import hograd as ho  # noqa: E402
 
 from .compare import compare  # noqa: E402
 from .differences import DIFFERENCES  # noqa: E402
-from .names import Form, forms, shared  # noqa: E402
+from .names import Form, dtype_of_samples, forms, shared  # noqa: E402
 
 #: Samples of an operation, evenly spaced over those that PyTorch has: for its first form, and for every other.
 SAMPLES, OF_OTHER_FORMS = 30, 10
 
 
 def samples(op: Any) -> list[Any]:
-    """PyTorch's samples, in float64 where the operation takes it."""
+    """PyTorch's samples of an operation."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  PyTorch's samples draw from it
-    dtypes = op.supported_dtypes("cpu")
-    dtype = next(d for d in (torch.float64, torch.int64, torch.bool) if d in dtypes)
+    dtype = dtype_of_samples(op)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return list(op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and dtype.is_floating_point))
