@@ -84,10 +84,17 @@ def unary(
     )
 
 
-def binary(name: str, kernel: Callable[..., Any], slopes: Any, *, samples: Any, doc: str) -> Binary:
-    """An elementwise operation of two tensors; `slopes` None: it has no derivative."""
+def binary(
+    name: str, kernel: Callable[..., Any], slopes: Any, *, samples: Any, doc: str, floating: bool = False
+) -> Binary:
+    """An elementwise operation of two tensors.
+
+    `slopes` None: it has no derivative. `floating`: of whole numbers too it makes floating ones.
+    """
     primitive = Primitive(name, kernel, ["a", "b"], "elementwise", rules=slopes)
-    return _publish(name, fast.binary(primitive), kernel, samples, doc, slopes is not None)
+    function = fast.binary(primitive)
+    public = fast.on_floating(function, primitive) if floating else function
+    return _publish(name, public, kernel, samples, doc, slopes is not None)
 
 
 def elementwise(name: str, kernel: Callable[..., Any], slopes: Any, arguments: str) -> Primitive:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from hograd.backend import as_array, default_dtype
 from hograd.core.dispatch import RAW, as_operand, call, promote
 from hograd.core.levels import state
 from hograd.core.primitive import Primitive, ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
+
+_BOOL = np.dtype(np.bool_)
 
 
 def unary(primitive: Primitive, *, floating: bool) -> Callable[[Any], Tensor]:
@@ -111,3 +115,14 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
         return call(primitive, (a, b), {})
 
     return function
+
+
+def on_floating(function: Callable[[Any, Any], Tensor], primitive: Primitive) -> Callable[[Any, Any], Tensor]:
+    """A function of two arguments that makes the first one floating where neither is."""
+
+    def of_floating(a: Any, b: Any) -> Tensor:
+        if any(type(v) is float or getattr(v, "dtype", _BOOL).kind in "fc" for v in (a, b)):
+            return function(a, b)
+        return function(as_floating(a, primitive), b)
+
+    return of_floating

@@ -10,6 +10,17 @@ from hograd.core.primitive import ops
 from hograd.errors import DtypeError, GradientError, ShapeError
 
 
+def in_place(name: str) -> Any:
+    """The method `name` with its answer assigned to the tensor."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return self.assign(getattr(self, name)(*args, **options))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"`self[...] = self.{name}(...)`."
+    return method
+
+
 class InPlace(Operations):
     """`x += y`, `x[i] = v`, `x.zero_()` and the like."""
 
@@ -83,6 +94,12 @@ class InPlace(Operations):
     def __ipow__(self: Any, other: Any) -> Any:
         return self.assign(ops.pow(self, other))
 
+    def __ifloordiv__(self: Any, other: Any) -> Any:
+        return self.assign(ops.floor_divide(self, other))
+
+    def __imod__(self: Any, other: Any) -> Any:
+        return self.assign(ops.remainder(self, other))
+
     def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
         """`self += alpha * other`."""
         return self.assign(ops.add(self, other if alpha == 1 else ops.mul(other, alpha)))
@@ -115,3 +132,85 @@ class InPlace(Operations):
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.assign(ops.at_set(self, index, value))
+
+    # What PyTorch has in place of its elementwise functions.
+
+    abs_ = in_place("abs")
+    absolute_ = in_place("absolute")
+    neg_ = in_place("neg")
+    negative_ = in_place("negative")
+    sign_ = in_place("sign")
+    square_ = in_place("square")
+    sqrt_ = in_place("sqrt")
+    rsqrt_ = in_place("rsqrt")
+    reciprocal_ = in_place("reciprocal")
+    exp_ = in_place("exp")
+    exp2_ = in_place("exp2")
+    expm1_ = in_place("expm1")
+    log_ = in_place("log")
+    log2_ = in_place("log2")
+    log10_ = in_place("log10")
+    log1p_ = in_place("log1p")
+    pow_ = in_place("pow")
+    floor_divide_ = in_place("floor_divide")
+    remainder_ = in_place("remainder")
+    fmod_ = in_place("fmod")
+    sin_ = in_place("sin")
+    cos_ = in_place("cos")
+    tan_ = in_place("tan")
+    asin_ = in_place("asin")
+    acos_ = in_place("acos")
+    atan_ = in_place("atan")
+    sinh_ = in_place("sinh")
+    cosh_ = in_place("cosh")
+    tanh_ = in_place("tanh")
+    asinh_ = in_place("asinh")
+    acosh_ = in_place("acosh")
+    atanh_ = in_place("atanh")
+    atan2_ = in_place("atan2")
+    hypot_ = in_place("hypot")
+    arcsin_ = in_place("arcsin")
+    arccos_ = in_place("arccos")
+    arctan_ = in_place("arctan")
+    arcsinh_ = in_place("arcsinh")
+    arccosh_ = in_place("arccosh")
+    arctanh_ = in_place("arctanh")
+    arctan2_ = in_place("arctan2")
+    deg2rad_ = in_place("deg2rad")
+    rad2deg_ = in_place("rad2deg")
+    sinc_ = in_place("sinc")
+    sigmoid_ = in_place("sigmoid")
+    relu_ = in_place("relu")
+    floor_ = in_place("floor")
+    ceil_ = in_place("ceil")
+    round_ = in_place("round")
+    trunc_ = in_place("trunc")
+    fix_ = in_place("fix")
+    frac_ = in_place("frac")
+    clip_ = in_place("clip")
+    clamp_ = in_place("clamp")
+    nan_to_num_ = in_place("nan_to_num")
+    lerp_ = in_place("lerp")
+    addcmul_ = in_place("addcmul")
+    addcdiv_ = in_place("addcdiv")
+    copysign_ = in_place("copysign")
+    heaviside_ = in_place("heaviside")
+    xlogy_ = in_place("xlogy")
+    erf_ = in_place("erf")
+    erfc_ = in_place("erfc")
+    erfinv_ = in_place("erfinv")
+    lgamma_ = in_place("lgamma")
+    digamma_ = in_place("digamma")
+    polygamma_ = in_place("polygamma")
+    i0_ = in_place("i0")
+    logit_ = in_place("logit")
+    eq_ = in_place("eq")
+    ne_ = in_place("ne")
+    lt_ = in_place("lt")
+    le_ = in_place("le")
+    gt_ = in_place("gt")
+    ge_ = in_place("ge")
+    logical_and_ = in_place("logical_and")
+    logical_or_ = in_place("logical_or")
+    logical_xor_ = in_place("logical_xor")
+    logical_not_ = in_place("logical_not")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hograd.core.methods_elementwise import ElementwiseMethods
 from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
 from hograd.core.methods_reduce import ReductionMethods
@@ -22,6 +23,7 @@ def is_comparable(value: object) -> bool:
 
 
 class Operations(
+    ElementwiseMethods,
     IndexMethods,
     LinalgMethods,
     ReductionMethods,
@@ -183,8 +185,8 @@ class Operations(
     def relu(self) -> Tensor:
         return ops.relu(self)
 
-    def softplus(self) -> Tensor:
-        return ops.softplus(self)
+    def softplus(self, *args: Any, **options: Any) -> Tensor:
+        return ops.softplus(self, *args, **options)
 
     def neg(self) -> Tensor:
         return ops.neg(self)

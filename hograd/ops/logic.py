@@ -50,6 +50,40 @@ minimum = binary(
 )
 
 
+fmax = binary(
+    "fmax",
+    np.fmax,
+    (
+        lambda F, g, a, b: F.where((a >= b) | (b != b), g, 0.0),
+        lambda F, g, a, b: F.where((a >= b) | (b != b), 0.0, g),
+    ),
+    samples=pairs,
+    doc="""The larger of a and b, elementwise, the other where one is nan; ties give the derivative to a.
+
+    >>> import hograd as ho
+    >>> ho.fmax(ho.tensor([1.0, float("nan")]), 3)
+    tensor([3., 3.])
+    """,
+)
+
+
+fmin = binary(
+    "fmin",
+    np.fmin,
+    (
+        lambda F, g, a, b: F.where((a <= b) | (b != b), g, 0.0),
+        lambda F, g, a, b: F.where((a <= b) | (b != b), 0.0, g),
+    ),
+    samples=pairs,
+    doc="""The smaller of a and b, elementwise, the other where one is nan; ties give the derivative to a.
+
+    >>> import hograd as ho
+    >>> ho.fmin(ho.tensor([1.0, float("nan")]), 3)
+    tensor([1., 3.])
+    """,
+)
+
+
 _where = elementwise(
     "where",
     lambda c, a, b: scalarize(np.where(c, a, b)),
@@ -240,6 +274,29 @@ isfinite = _test(
 
 
 isnan = _test("isnan", np.isnan, anywhere, "Whether x is nan", "ho.tensor([1.0]))\n    tensor([False])")
+
+
+@operation(
+    np.isclose,
+    lambda s: [*_compared(s), case(s.array([1.0, 2.0]), s.array([1.0 + 1e-9, 2.1]))],
+    differentiable=False,
+)
+def isclose(x: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether two tensors agree within tolerances:  |x - b| <= atol + rtol |b| , elementwise, as a bool tensor.
+
+    Args:
+        x, b: tensors, broadcast against each other.
+        rtol, atol: relative and absolute tolerance, at least 0.
+        equal_nan: whether nan agrees with nan.
+
+    >>> import hograd as ho
+    >>> ho.isclose(ho.tensor([1.0, 2.0]), ho.tensor([1.0, 2.1]))
+    tensor([ True, False])
+    """
+    return call(_isclose, (x, b), {"rtol": rtol, "atol": atol, "equal_nan": equal_nan})
+
+
+_isclose = elementwise("isclose", np.isclose, None, "a b")
 
 
 def allclose(x: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:

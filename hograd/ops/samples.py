@@ -39,3 +39,13 @@ def positive(s: Any) -> list[Any]:
 
 def away_from_zero(s: Any) -> list[Any]:
     return [case(s.away_from_zero(3, 4)), case(s.away_from_zero()), case(s.away_from_zero(2, 1, 3))]
+
+
+def inside_one(s: Any) -> list[Any]:
+    """Between -0.84 and 0.84, away from 0."""
+    return [case(s.away_from_zero(3, 4) / 3), case(s.away_from_zero() / 3), case(s.away_from_zero(2, 1, 3) / 3)]
+
+
+def probabilities(s: Any) -> list[Any]:
+    """Between 0.1 and 0.77."""
+    return [case(s.positive(3, 4) / 3 - 0.06), case(s.positive() / 3 - 0.06), case(s.positive(2, 1, 3) / 3 - 0.06)]

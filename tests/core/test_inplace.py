@@ -11,6 +11,8 @@ IN_PLACE = {
     "*=": lambda x: x.__imul__(2),
     "/=": lambda x: x.__itruediv__(2),
     "**=": lambda x: x.__ipow__(2),
+    "//=": lambda x: x.__ifloordiv__(2),
+    "%=": lambda x: x.__imod__(2),
     "[]=": lambda x: x.__setitem__(0, 5.0),
     "add_": lambda x: x.add_(1),
     "sub_": lambda x: x.sub_(1, alpha=2),
@@ -27,6 +29,8 @@ AFTER = {
     "*=": [6.0, 8.0],
     "/=": [1.5, 2.0],
     "**=": [9.0, 16.0],
+    "//=": [1.0, 2.0],
+    "%=": [1.0, 0.0],
     "[]=": [5.0, 4.0],
     "add_": [4.0, 5.0],
     "sub_": [1.0, 2.0],
@@ -44,6 +48,8 @@ SLOPE = {
     "*=": [2.0, 2.0],
     "/=": [0.5, 0.5],
     "**=": [6.0, 8.0],
+    "//=": [0.0, 0.0],
+    "%=": [1.0, 1.0],
     "[]=": [0.0, 1.0],
     "add_": [1.0, 1.0],
     "sub_": [1.0, 1.0],
@@ -320,3 +326,37 @@ def test_output_changed_before_its_cotangent_is_pulled_back():
 
     assert outer(ho.tensor(3.0)).item() == 6.0
     assert ho.func.grad(outer)(ho.tensor(3.0)).item() == 2.0
+
+
+#: Calls of the methods in place that PyTorch's elementwise functions have, beside those above.
+ELEMENTWISE = {
+    "abs_ absolute_ neg_ negative_ sign_ square_ exp_ exp2_ expm1_ sin_ cos_ tan_ asin_ acos_ atan_ sinh_ cosh_": (),
+    "tanh_ arcsin_ arccos_ arctan_ asinh_ atanh_ arcsinh_ arctanh_ deg2rad_ rad2deg_ sinc_ sigmoid_ relu_": (),
+    "floor_ ceil_ round_ trunc_ fix_ frac_ nan_to_num_ erf_ erfc_ erfinv_ i0_ logical_not_": (),
+    "sqrt_ rsqrt_ reciprocal_ log_ log2_ log10_ log1p_ lgamma_ digamma_ logit_": (),
+    "pow_ floor_divide_ remainder_ fmod_ atan2_ arctan2_ hypot_ copysign_ heaviside_ xlogy_": (1.5,),
+    "eq_ ne_ lt_ le_ gt_ ge_ logical_and_ logical_or_ logical_xor_": (0.25,),
+    "clip_ clamp_": (0.3, 0.6),
+    "lerp_ addcmul_ addcdiv_": (2.0, 0.5),
+    "polygamma_": (1,),
+}
+CALLS = {name: args for names, args in ELEMENTWISE.items() for name in names.split()}
+
+
+@pytest.mark.parametrize(("name", "args"), CALLS.items(), ids=CALLS.keys())
+def test_elementwise_functions_in_place(name, args):
+    args = [ho.tensor(a) if name in TENSORS_ONLY else a for a in args]
+    x = leaf(0.25, 0.75)
+    y = x * 1
+    found = getattr(y, name)(*args)
+    expected = getattr(x, name[:-1])(*args)
+    assert found is y
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y.detach().numpy(), expected.detach().numpy().astype(np.float64))
+    if expected.requires_grad:
+        np.testing.assert_array_equal(ho.grad(y.sum(), x)[0].numpy(), ho.grad(expected.sum(), x)[0].numpy())
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        getattr(x, name)(*args)
+
+
+TENSORS_ONLY = {"atan2_", "arctan2_", "hypot_", "copysign_", "heaviside_", "lerp_", "addcmul_", "addcdiv_"}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, special
 
 from .references_arrays import ARRAYS
+from .references_elementwise import ELEMENTWISE
 
 
 def _torch_names(function: Any) -> Any:
@@ -178,7 +179,6 @@ _BY_NAME: dict[str, Any] = {
     "clone": lambda x: x,
     "safe_sqrt": np.sqrt,
     "sigmoid": special.expit,
-    "softplus": lambda x: np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0),
     "relu": lambda x: np.where(x > 0, x, 0.0),
     "remainder": lambda a, b: a - b * np.floor(np.divide(a, b)),
     "floor_divide": lambda a, b: np.floor(np.divide(a, b)),
@@ -247,6 +247,9 @@ _BY_NAME: dict[str, Any] = {
 }
 
 _BY_NAME |= ARRAYS
+
+
+_BY_NAME |= ELEMENTWISE
 
 
 def reference(name: str) -> Any:

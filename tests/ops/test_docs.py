@@ -37,7 +37,9 @@ MODULES = {"linalg": ho.linalg}
 def public_home(name):
     """The module in which users find an operation, and what it is called there."""
     module, _, rest = name.partition("_")
-    return (MODULES[module], rest) if module in MODULES and rest else (ho, name)
+    if module in MODULES and rest:
+        return MODULES[module], rest
+    return (ho if hasattr(ho, name) else ho.special), name
 
 
 @pytest.mark.parametrize("function", PUBLIC.values(), ids=PUBLIC.keys())

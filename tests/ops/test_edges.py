@@ -1,16 +1,12 @@
 """Poles, ties, zeros, infinities and empty data: values and two derivatives, as PyTorch 2.13 gave them.
 
-What differs from PyTorch is marked. Derivatives are those of sums weighted by 1, 2, 3, ... in order of the elements,
-the second ones of the gradients' elements weighted likewise.
+What differs from PyTorch is marked.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,19 +15,10 @@ import hograd as ho
 from hograd import func
 from hograd.check import gradcheck
 
+from .edges import Edge, check_transforms, check_values_and_derivatives, check_warnings, over
+
 inf, nan = math.inf, math.nan
 LN2 = math.log(2)
-
-
-class Edge(NamedTuple):
-    """A function at a point, and what is expected there; `second` None: the gradient is a constant."""
-
-    name: str
-    function: Callable[..., Any]
-    point: list[Any]
-    value: Any
-    first: list[Any]
-    second: list[Any] | None
 
 
 # fmt: off
@@ -169,77 +156,20 @@ EDGES = [
 ]
 # fmt: on
 
-edges = pytest.mark.parametrize("edge", EDGES, ids=[edge.name.replace(" ", "-") for edge in EDGES])
 
-
-def at(edge, requires_grad=False):
-    return [ho.tensor(np.array(x, dtype=np.float64), requires_grad=requires_grad) for x in edge.point]
-
-
-def value_of(edge, xs):
-    """The value; only computing it may warn."""
-    with np.errstate(all="ignore"):
-        return edge.function(*xs)
-
-
-def weights(y):
-    return ho.tensor((np.arange(y.numel()) + 1.0).reshape(y.shape))
-
-
-def weighted(tensors):
-    return sum((y * weights(y)).sum() for y in tensors)
-
-
-def assert_close(found, expected):
-    for y, e in zip(found, expected, strict=True):
-        np.testing.assert_allclose(y.detach().numpy(), np.array(e, dtype=np.float64), rtol=1e-12, atol=1e-14)
-
-
-@edges
+@over(EDGES)
 def test_values_and_derivatives_at_the_edge(edge):
-    xs = at(edge, requires_grad=True)
-    y = value_of(edge, xs)
-    assert_close([y], [edge.value])
-    first = ho.grad(y, xs, weights(y), create_graph=True)
-    assert_close(first, edge.first)
-    with np.errstate(all="ignore"):
-        total = weighted(first)
-    if edge.second is None:
-        assert not total.requires_grad
-    else:
-        assert_close(ho.grad(total, xs), edge.second)
-    y = value_of(edge, xs)
-    assert_close(ho.grad(y, xs, weights(y)), edge.first)
+    check_values_and_derivatives(edge)
 
 
-@edges
+@over(EDGES)
 def test_transforms_agree_at_the_edge(edge):
-    xs = at(edge)
-    with np.errstate(all="ignore"):
-        y, pull = func.vjp(edge.function, *xs)
-        assert_close(pull(weights(y)), edge.first)
-        batches = [ho.stack([x, x]) for x in xs]
-        gradients = func.vmap(lambda *xs: func.vjp(edge.function, *xs)[1](weights(y)))(*batches)
-        assert_close([g[1] for g in gradients], edge.first)
-
-        tangents = [ho.tensor(np.where(np.isfinite(x.numpy()), 0.5, 0.0)) for x in xs]
-        pushed = func.jvp(edge.function, tuple(xs), tuple(tangents))[1]
-    terms = [np.array(g, dtype=np.float64) * t.numpy() for g, t in zip(edge.first, tangents, strict=True)]
-    expected = sum(term.sum() for term in terms)
-    if np.isfinite(expected) and np.isfinite(edge.value).all():
-        np.testing.assert_allclose((pushed * weights(pushed)).sum().item(), expected, rtol=1e-12, atol=1e-14)
+    check_transforms(edge)
 
 
-@edges
+@over(EDGES)
 def test_derivatives_do_not_warn_where_values_do_not(edge):
-    xs = at(edge)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        y = edge.function(*xs)
-    if caught:
-        return
-    func.jvp(edge.function, tuple(xs), tuple(ho.ones_like(x) for x in xs))
-    func.jvp(lambda *xs: func.vjp(edge.function, *xs)[1](weights(y)), tuple(xs), tuple(ho.ones_like(x) for x in xs))
+    check_warnings(edge)
 
 
 def test_prod_with_zeros_is_exact_to_third_order():

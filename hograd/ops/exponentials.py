@@ -1,0 +1,162 @@
+"""Powers and logarithms to other bases, sums of what is given by logarithms, and products with a logarithm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.core.declare import binary, case, unary
+from hograd.ops.samples import anywhere, pairs, positive
+from hograd.ops.scipy import scipy_function
+
+log2 = unary(
+    "log2",
+    np.log2,
+    lambda F, g, x: g / (x * math.log(2)),
+    samples=positive,
+    doc="""Logarithm to base 2; -inf at 0, nan below.
+
+    >>> import hograd as ho
+    >>> ho.log2(ho.tensor([1.0, 8.0]))
+    tensor([0., 3.])
+    """,
+)
+
+
+log10 = unary(
+    "log10",
+    np.log10,
+    lambda F, g, x: g / (x * math.log(10)),
+    samples=positive,
+    doc="""Logarithm to base 10; -inf at 0, nan below.
+
+    >>> import hograd as ho
+    >>> ho.log10(ho.tensor([1.0, 100.0]))
+    tensor([0., 2.])
+    """,
+)
+
+
+exp2 = unary(
+    "exp2",
+    np.exp2,
+    lambda F, y: y * math.log(2),
+    samples=anywhere,
+    doc="""Power of two  2**x.
+
+    >>> import hograd as ho
+    >>> ho.exp2(ho.tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """,
+)
+
+
+rsqrt = unary(
+    "rsqrt",
+    lambda x: 1 / np.sqrt(x),
+    lambda F, y: y * y * y * -0.5,
+    samples=positive,
+    doc="""1 / sqrt(x); inf at 0, nan below.
+
+    >>> import hograd as ho
+    >>> ho.rsqrt(ho.tensor([1.0, 4.0]))
+    tensor([1.0000, 0.5000])
+    """,
+)
+
+
+logaddexp = binary(
+    "logaddexp",
+    np.logaddexp,
+    (lambda F, a, b: F.sigmoid(a - b), lambda F, a, b: F.sigmoid(b - a)),
+    samples=pairs,
+    floating=True,
+    doc="""ln(e**a + e**b), stable for large numbers; its derivatives are nan where both are the same infinity.
+
+    >>> import hograd as ho
+    >>> ho.logaddexp(ho.tensor([-1000.0, -1000.0]), ho.tensor([-1000.0, 0.0]))
+    tensor([-999.3069,    0.0000])
+    """,
+)
+
+
+logaddexp2 = binary(
+    "logaddexp2",
+    np.logaddexp2,
+    (lambda F, a, b: F.sigmoid((a - b) * math.log(2)), lambda F, a, b: F.sigmoid((b - a) * math.log(2))),
+    samples=pairs,
+    floating=True,
+    doc="""log2(2**a + 2**b), stable for large numbers; its derivatives are nan where both are the same infinity.
+
+    >>> import hograd as ho
+    >>> ho.logaddexp2(ho.tensor([0.0, -1000.0]), ho.tensor([0.0, -1000.0]))
+    tensor([   1., -999.])
+    """,
+)
+
+
+def _products(s: Any) -> list[Any]:
+    return [
+        case(s.normal(3, 4), s.positive(3, 4)),
+        case(s.normal(3, 1), s.positive(4)),
+        case(s.normal(2, 3), 2.5),
+        case(-1.5, s.positive(3)),
+        case(s.normal(), s.positive()),
+    ]
+
+
+def _flat(F: Any, a: Any, b: Any) -> Any:
+    """Where the product is 0 by convention though the logarithm is not finite."""
+    return (a == 0) & (b <= 0)
+
+
+def _log_pull(F: Any, g: Any, a: Any, b: Any) -> Any:
+    flat = _flat(F, a, b)
+    return F.where(flat, 0.0, g * F.log(F.where(flat, 1.0, b)))
+
+
+def _log1p_pull(F: Any, g: Any, a: Any, b: Any) -> Any:
+    flat = _flat(F, a, b + 1)
+    return F.where(flat, 0.0, g * F.log1p(F.where(flat, 0.0, b)))
+
+
+def _quotient(F: Any, g: Any, a: Any, b: Any) -> Any:
+    """g a / b, and 0 where both are 0."""
+    flat = (a == 0) & (b == 0)
+    return F.where(flat, 0.0, g * a / F.where(flat, 1.0, b))
+
+
+xlogy = binary(
+    "xlogy",
+    scipy_function("xlogy"),
+    (_log_pull, _quotient),
+    samples=_products,
+    floating=True,
+    doc="""a ln b, and 0 where a is 0, unless b is nan.
+
+    Where a is 0 and b <= 0 the derivatives are 0.
+
+    >>> import hograd as ho
+    >>> ho.xlogy(ho.tensor([0.0, 2.0]), ho.tensor([0.0, 10.0]))
+    tensor([0.0000, 4.6052])
+    """,
+)
+
+
+xlog1py = binary(
+    "xlog1py",
+    scipy_function("xlog1py"),
+    (_log1p_pull, lambda F, g, a, b: _quotient(F, g, a, b + 1)),
+    samples=_products,
+    floating=True,
+    doc="""a ln(1 + b), and 0 where a is 0, unless b is nan; precise for small b.
+
+    Where a is 0 and b <= -1 the derivatives are 0.
+
+    >>> import hograd as ho
+    >>> ho.special.xlog1py(ho.tensor([0.0, 2.0]), ho.tensor([-1.0, 9.0]))
+    tensor([0.0000, 4.6052])
+    """,
+)

@@ -1,0 +1,279 @@
+"""Special functions: error functions, the normal distribution, entropy, Bessel functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.core.declare import case, elementwise, operation, unary
+from hograd.core.dispatch import call
+from hograd.core.fast import as_floating
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.ops.samples import anywhere, away_from_zero, inside_one, positive, probabilities
+from hograd.ops.scipy import scipy_function
+
+erf = unary(
+    "erf",
+    scipy_function("erf"),
+    lambda F, x: F.exp(-x * x) * (2 / math.sqrt(math.pi)),
+    samples=anywhere,
+    doc="""Error function  2 / sqrt(pi)  times the integral of e**(-t**2) from 0 to x.
+
+    >>> import hograd as ho
+    >>> ho.erf(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8427])
+    """,
+)
+
+
+erfc = unary(
+    "erfc",
+    scipy_function("erfc"),
+    lambda F, x: F.exp(-x * x) * (-2 / math.sqrt(math.pi)),
+    samples=anywhere,
+    doc="""1 - erf(x), precise for large x.
+
+    >>> import hograd as ho
+    >>> ho.erfc(ho.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.1573])
+    """,
+)
+
+
+erfcx = unary(
+    "erfcx",
+    scipy_function("erfcx"),
+    lambda F, y, x: 2 * x * y - 2 / math.sqrt(math.pi),
+    samples=anywhere,
+    doc="""e**(x**2) erfc(x), which does not vanish for large x.
+
+    >>> import hograd as ho
+    >>> ho.special.erfcx(ho.tensor([0.0, 30.0]))
+    tensor([1.0000, 0.0188])
+    """,
+)
+
+
+erfinv = unary(
+    "erfinv",
+    scipy_function("erfinv"),
+    lambda F, y: F.exp(y * y) * (math.sqrt(math.pi) / 2),
+    samples=inside_one,
+    doc="""Inverse of `erf`; infinite at -1 and 1, where its derivative is inf, nan beyond.
+
+    >>> import hograd as ho
+    >>> ho.erfinv(ho.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.4769])
+    """,
+)
+
+
+ndtr = unary(
+    "ndtr",
+    scipy_function("ndtr"),
+    lambda F, x: F.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi)),
+    samples=anywhere,
+    doc="""Distribution function of the standard normal  erfc(-x / sqrt(2)) / 2.
+
+    >>> import hograd as ho
+    >>> ho.special.ndtr(ho.tensor([0.0, 1.0]))
+    tensor([0.5000, 0.8413])
+    """,
+)
+
+
+def _log_ndtr_slope(F: Any, x: Any) -> Any:
+    """Density over distribution function, each side of 0 by what keeps its digits there."""
+    below, above = F.where(x < 0, x, 0.0), F.where(x < 0, 0.0, x)
+    left = math.sqrt(2 / math.pi) / F.erfcx(below * -math.sqrt(0.5))
+    right = F.exp(above * above * -0.5) / math.sqrt(2 * math.pi) / F.ndtr(above)
+    return F.where(x < 0, left, right)
+
+
+log_ndtr = unary(
+    "log_ndtr",
+    scipy_function("log_ndtr"),
+    _log_ndtr_slope,
+    samples=anywhere,
+    doc="""ln ndtr(x), precise where ndtr(x) would be 0 or 1.
+
+    >>> import hograd as ho
+    >>> ho.special.log_ndtr(ho.tensor([-10.0, 0.0]))
+    tensor([-53.2313,  -0.6931])
+    """,
+)
+
+
+ndtri = unary(
+    "ndtri",
+    scipy_function("ndtri"),
+    lambda F, y: F.exp(y * y * 0.5) * math.sqrt(2 * math.pi),
+    samples=probabilities,
+    doc="""Inverse of `ndtr`, the quantiles of the standard normal; infinite at 0 and 1, nan beyond.
+
+    >>> import hograd as ho
+    >>> ho.special.ndtri(ho.tensor([0.5, 0.975]))
+    tensor([0.0000, 1.9600])
+    """,
+)
+
+
+entr = unary(
+    "entr",
+    scipy_function("entr"),
+    lambda F, x: -F.log(x) - 1,
+    samples=positive,
+    doc="""Elementwise entropy  -x ln x, 0 at 0, where its derivative is inf, and -inf below.
+
+    >>> import hograd as ho
+    >>> ho.special.entr(ho.tensor([0.0, 0.5, 2.0]))
+    tensor([ 0.0000,  0.3466, -1.3863])
+    """,
+)
+
+
+def _logit_pull(F: Any, g: Any, x: Any) -> Any:
+    """nan where the value is."""
+    return F.where((x < 0) | (x > 1), math.nan, g / (x * (1 - x)))
+
+
+_logit = elementwise("logit", lambda x: np.log(x) - np.log1p(-x), [_logit_pull], "x")
+
+
+def _logit_kernel(x: Any, eps: Any = None) -> Any:
+    return _logit.kernel(x if eps is None else np.clip(x, eps, 1 - eps))
+
+
+@operation(_logit_kernel, lambda s: [*probabilities(s), case(s.positive(3, 4) / 2 - 0.2, 0.123)])
+def logit(x: Any, eps: float | None = None) -> Tensor:
+    """Inverse of the logistic function  ln(x / (1 - x)); infinite at 0 and 1, nan beyond.
+
+    Args:
+        x: floating tensor of probabilities.
+        eps: limits x to the range from eps to 1 - eps first, beyond which the derivative is 0; None for no limits.
+
+    >>> import hograd as ho
+    >>> ho.logit(ho.tensor([0.5, 0.8808]))
+    tensor([0.0000, 2.0000])
+    """
+    x = as_floating(x, _logit)
+    return call(_logit, (x if eps is None else ops.clip(x, eps, 1 - eps),), {})
+
+
+def _orders(s: Any) -> list[Any]:
+    return [case(2, s.away_from_zero(3, 4)), case(1, s.away_from_zero()), case(0.5, s.positive(2, 1, 3))]
+
+
+def _iv_kernel(order: float, x: Any) -> Any:
+    return scipy_function("iv")(order, x)
+
+
+def _ive_kernel(order: float, x: Any) -> Any:
+    return scipy_function("ive")(order, x)
+
+
+_iv = elementwise(
+    "iv",
+    lambda x, order: _iv_kernel(order, x),
+    [lambda F, g, x, order: g * (F.iv(order - 1, x) + F.iv(order + 1, x)) * 0.5],
+    "x",
+)
+
+
+_ive = elementwise(
+    "ive",
+    lambda x, order: _ive_kernel(order, x),
+    [lambda F, g, x, order: g * ((F.ive(order - 1, x) + F.ive(order + 1, x)) * 0.5 - F.sign(x) * F.ive(order, x))],
+    "x",
+)
+
+
+@operation(_iv_kernel, _orders)
+def iv(order: float, x: Any) -> Tensor:
+    """Modified Bessel function of the first kind of this order, I(x).
+
+    Args:
+        order: Python number, a constant; where it is not whole, x must not be negative.
+        x: floating tensor.
+
+    >>> import hograd as ho
+    >>> ho.special.iv(2, ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.1357])
+    """
+    return call(_iv, (as_floating(x, _iv),), {"order": order})
+
+
+@operation(_ive_kernel, _orders)
+def ive(order: float, x: Any) -> Tensor:
+    """e**-|x| times the modified Bessel function of the first kind of this order.
+
+    Args:
+        order: Python number, a constant; where it is not whole, x must not be negative.
+        x: floating tensor.
+
+    >>> import hograd as ho
+    >>> ho.special.ive(2, ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.0499])
+    """
+    return call(_ive, (as_floating(x, _ive),), {"order": order})
+
+
+# The derivatives are written by the Bessel functions of the orders beside, which has no division by x as the textbook
+# form in i0 and i1 has: so they are exact at 0 to every order.
+i0 = unary(
+    "i0",
+    scipy_function("i0"),
+    lambda F, x: F.i1(x),
+    samples=anywhere,
+    doc="""Modified Bessel function of the first kind of order 0.
+
+    >>> import hograd as ho
+    >>> ho.i0(ho.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.2661])
+    """,
+)
+
+
+i1 = unary(
+    "i1",
+    scipy_function("i1"),
+    lambda F, x: (F.i0(x) + F.iv(2, x)) * 0.5,
+    samples=anywhere,
+    doc="""Modified Bessel function of the first kind of order 1.
+
+    >>> import hograd as ho
+    >>> ho.special.i1(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.5652])
+    """,
+)
+
+
+i0e = unary(
+    "i0e",
+    scipy_function("i0e"),
+    lambda F, y, x: F.i1e(x) - F.sign(x) * y,
+    samples=away_from_zero,
+    doc="""e**-|x| i0(x); its derivative at the kink 0 is 0.
+
+    >>> import hograd as ho
+    >>> ho.special.i0e(ho.tensor([0.0, 1000.0]))
+    tensor([1.0000, 0.0126])
+    """,
+)
+
+
+i1e = unary(
+    "i1e",
+    scipy_function("i1e"),
+    lambda F, y, x: (F.i0e(x) + F.ive(2, x)) * 0.5 - F.sign(x) * y,
+    samples=away_from_zero,
+    doc="""e**-|x| i1(x).
+
+    >>> import hograd as ho
+    >>> ho.special.i1e(ho.tensor([0.0, 1000.0]))
+    tensor([0.0000, 0.0126])
+    """,
+)

@@ -1,0 +1,268 @@
+"""Trigonometric and hyperbolic functions, their inverses, and functions of a plane's two coordinates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.backend import scalarize
+from hograd.core import fast
+from hograd.core.declare import binary, case, elementwise, operation, unary
+from hograd.core.dispatch import call
+from hograd.core.fast import as_floating
+from hograd.core.primitive import register
+from hograd.core.tensor import Tensor
+from hograd.ops.samples import anywhere, inside_one, pairs
+
+tan = unary(
+    "tan",
+    np.tan,
+    lambda F, y: y * y + 1,
+    samples=inside_one,
+    doc="""Tangent of x in radians.
+
+    >>> import hograd as ho
+    >>> ho.tan(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.5574])
+    """,
+)
+
+
+# As a product, for it is precise near -1 and 1; as one operation, for the product's derivative is nan beside a pole.
+_one_minus_square = elementwise("one_minus_square", lambda x: (1 - x) * (1 + x), [lambda F, x: -2 * x], "x")
+register("one_minus_square", fast.unary(_one_minus_square, floating=True), _one_minus_square.kernel)
+
+
+asin = unary(
+    "asin",
+    np.arcsin,
+    lambda F, g, x: g * F.rsqrt(F.one_minus_square(x)),
+    samples=inside_one,
+    doc="""Inverse sine in radians; nan outside [-1, 1], and its derivative at the ends is inf.
+
+    >>> import hograd as ho
+    >>> ho.asin(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.5708])
+    """,
+)
+
+
+acos = unary(
+    "acos",
+    np.arccos,
+    lambda F, g, x: -g * F.rsqrt(F.one_minus_square(x)),
+    samples=inside_one,
+    doc="""Inverse cosine in radians; nan outside [-1, 1], and its derivative at the ends is -inf.
+
+    >>> import hograd as ho
+    >>> ho.acos(ho.tensor([0.0, 1.0]))
+    tensor([1.5708, 0.0000])
+    """,
+)
+
+
+atan = unary(
+    "atan",
+    np.arctan,
+    lambda F, g, x: g / (x * x + 1),
+    samples=anywhere,
+    doc="""Inverse tangent in radians, between -pi/2 and pi/2.
+
+    >>> import hograd as ho
+    >>> ho.atan(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7854])
+    """,
+)
+
+
+sinh = unary(
+    "sinh",
+    np.sinh,
+    lambda F, x: F.cosh(x),
+    samples=anywhere,
+    doc="""Hyperbolic sine  (e**x - e**-x) / 2.
+
+    >>> import hograd as ho
+    >>> ho.sinh(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.1752])
+    """,
+)
+
+
+cosh = unary(
+    "cosh",
+    np.cosh,
+    lambda F, x: F.sinh(x),
+    samples=anywhere,
+    doc="""Hyperbolic cosine  (e**x + e**-x) / 2.
+
+    >>> import hograd as ho
+    >>> ho.cosh(ho.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.5431])
+    """,
+)
+
+
+asinh = unary(
+    "asinh",
+    np.arcsinh,
+    lambda F, g, x: g / F.sqrt(x * x + 1),
+    samples=anywhere,
+    doc="""Inverse hyperbolic sine  ln(x + sqrt(x**2 + 1)).
+
+    >>> import hograd as ho
+    >>> ho.asinh(ho.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8814])
+    """,
+)
+
+
+acosh = unary(
+    "acosh",
+    np.arccosh,
+    lambda F, g, x: g * F.rsqrt(0 - F.one_minus_square(x)),
+    samples=lambda s: [case(s.positive(3, 4) + 1), case(s.positive() + 1), case(s.positive(2, 1, 3) + 1)],
+    doc="""Inverse hyperbolic cosine  ln(x + sqrt(x**2 - 1)); nan below 1, and its derivative at 1 is inf.
+
+    >>> import hograd as ho
+    >>> ho.acosh(ho.tensor([1.0, 2.0]))
+    tensor([0.0000, 1.3170])
+    """,
+)
+
+
+atanh = unary(
+    "atanh",
+    np.arctanh,
+    lambda F, g, x: g / F.one_minus_square(x),
+    samples=inside_one,
+    doc="""Inverse hyperbolic tangent  ln((1 + x) / (1 - x)) / 2; infinite at -1 and 1, nan beyond.
+
+    >>> import hograd as ho
+    >>> ho.atanh(ho.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.5493])
+    """,
+)
+
+
+atan2 = binary(
+    "atan2",
+    np.arctan2,
+    (
+        lambda F, g, a, b: g * F.where((a == 0) & (b == 0), 0.0, _over_squared_radius(F, b, a, b)),
+        lambda F, g, a, b: -g * F.where((a == 0) & (b == 0), 0.0, _over_squared_radius(F, a, a, b)),
+    ),
+    samples=pairs,
+    floating=True,
+    doc="""Angle in radians of the point with the height a and the width b, between -pi and pi.
+
+    At the origin, where there is no angle, all derivatives are 0.
+
+    >>> import hograd as ho
+    >>> ho.atan2(ho.tensor([1.0, 1.0]), ho.tensor([1.0, -1.0]))
+    tensor([0.7854, 2.3562])
+    """,
+)
+
+
+def _over_squared_radius(F: Any, x: Any, a: Any, b: Any) -> Any:
+    """x / (a**2 + b**2) without overflow; at the origin, which `where` leaves out, it is finite."""
+    radius = F.where((a == 0) & (b == 0), 1.0, F.hypot(a, b))
+    return x / radius / radius
+
+
+hypot = binary(
+    "hypot",
+    np.hypot,
+    (
+        lambda F, g, y, a: F.where(y == 0, 0.0, g * a / F.where(y == 0, 1.0, y)),
+        lambda F, g, y, b: F.where(y == 0, 0.0, g * b / F.where(y == 0, 1.0, y)),
+    ),
+    samples=pairs,
+    floating=True,
+    doc="""Distance from the origin  sqrt(a**2 + b**2), without overflow; all derivatives at the origin are 0.
+
+    >>> import hograd as ho
+    >>> ho.hypot(ho.tensor([3.0, 1e200]), ho.tensor([4.0, 0.0]))
+    tensor([ 5.0000e+00, 1.0000e+200])
+    """,
+)
+
+
+deg2rad = unary(
+    "deg2rad",
+    lambda x: x * (math.pi / 180),
+    math.pi / 180,
+    samples=anywhere,
+    doc="""Degrees in radians  x pi / 180.
+
+    >>> import hograd as ho
+    >>> ho.deg2rad(ho.tensor([0.0, 180.0]))
+    tensor([0.0000, 3.1416])
+    """,
+)
+
+
+rad2deg = unary(
+    "rad2deg",
+    lambda x: x * (180 / math.pi),
+    180 / math.pi,
+    samples=anywhere,
+    doc="""Radians in degrees  180 x / pi.
+
+    >>> import hograd as ho
+    >>> ho.rad2deg(ho.tensor([0.0, 1.0]))
+    tensor([ 0.0000, 57.2958])
+    """,
+)
+
+
+def _sinc_kernel(x: Any, order: int = 0) -> Any:
+    """The derivative of this order of sin(z) / z with respect to x, where z = pi x.
+
+    From  z f_n + n f_(n-1) = sin(z + n pi / 2), which loses digits for small z; there the series
+    f_n = sum over even k >= n of  (-1)**(k/2) z**(k-n) / ((k+1) (k-n)!).
+    """
+    z = x * math.pi
+    small = np.abs(z) < order + 2
+    far = np.where(small, 1.0, z)
+    # Reduced by whole numbers, so that the zeros there are met.
+    whole = np.round(x)
+    phase, flip = (x - whole) * math.pi, 1 - 2 * np.mod(whole, 2)
+    value = flip * np.sin(phase) / far
+    for n in range(1, order + 1):
+        wave = (np.sin, np.cos, np.sin, np.cos)[n % 4](phase) * flip * (1, 1, -1, -1)[n % 4]
+        value = (wave - n * value) / far
+    near = np.where(small, z, 0.0)
+    series = np.zeros_like(z)
+    for k in range(2 * (order + 15), order - 1, -1):
+        coefficient = 0.0 if k % 2 else (-1) ** (k // 2) / ((k + 1) * math.factorial(k - order))
+        series = series * near + coefficient
+    answer = np.where(small, series, value) * math.pi**order
+    return scalarize(answer)
+
+
+_sinc = elementwise("sinc", _sinc_kernel, [lambda F, g, x, order: g * F.sinc_derivative(x, order + 1)], "x")
+
+
+def _sinc_derivative(x: Any, order: int) -> Tensor:
+    return call(_sinc, (x,), {"order": order})
+
+
+register("sinc_derivative", _sinc_derivative, _sinc_kernel)
+
+
+@operation(_sinc_kernel, anywhere)
+def sinc(x: Any) -> Tensor:
+    """Normalised sinc  sin(pi x) / (pi x), 1 at 0; every derivative is exact there too.
+
+    Args:
+        x: floating tensor.
+
+    >>> import hograd as ho
+    >>> ho.sinc(ho.tensor([0.0, 0.5, 2.0]))
+    tensor([1.0000, 0.6366, 0.0000])
+    """
+    return call(_sinc, (as_floating(x, _sinc),), {"order": 0})
