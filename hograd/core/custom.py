@@ -213,10 +213,11 @@ class Residue:
     def bound(self, call: Call, outputs: Values, inputs: Values) -> Residue:
         """With the values of this level and order in the places."""
         intermediate = self.intermediate()
-        if intermediate and any(map(is_tracked, inputs)) and not any(map(is_tracked, intermediate)):
+        if any(map(is_tracked, inputs)) and not all(map(is_tracked, intermediate)):
             fresh = list(inputs)
             with replay(self.random):
                 again, residue = call.forward(fresh)
+            residue.random = self.random
             return residue.place(fresh, again).bind(inputs, again)
         return self.bind(inputs, outputs)
 
@@ -368,19 +369,35 @@ def _transpose(call: Call, residue: Any, tangents: list[Any], outputs: Values, i
     return [wrap(found[i]) if i in found else None for i in range(len(outputs))]
 
 
-def random_state() -> Any:
+class Random(NamedTuple):
+    """The state of this thread's generator at one time, and the vmaps that its draws saw then."""
+
+    state: Any
+    visible: frozenset[int]
+
+
+def random_state() -> Random:
     """The state of this thread's generator, which is made if there is none yet."""
     if state.generator is None:
         state.generator = np.random.default_rng()
-    return state.generator.bit_generator.state
+    visible = frozenset([level.number for level, _, _ in state.stack if level.kind == "vmap"])
+    return Random(state.generator.bit_generator.state, visible)
 
 
 @contextlib.contextmanager
-def replay(random: Any) -> Iterator[None]:
-    """Have this thread's generator draw as it did from that state on, and then go on from where it is."""
-    before = random_state()
-    state.generator.bit_generator.state = random
+def replay(random: Random) -> Iterator[None]:
+    """Have this thread's generator draw as it did from that state on, and then go on from where it is.
+
+    A vmap that was opened since, as `jacrev` does for its backward pass, does not touch what is drawn.
+    """
+    before = random_state().state
+    hidden = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number not in random.visible]
+    state.generator.bit_generator.state = random.state
+    for level in hidden:
+        level.kind = "loop"
     try:
         yield
     finally:
         state.generator.bit_generator.state = before
+        for level in hidden:
+            level.kind = "vmap"

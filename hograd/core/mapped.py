@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, pull, push, random_state, replay
+from hograd.core.custom import Call, Place, Random, Residue, Values, checked, evaluate, pull, push, random_state, replay
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import kernels, ops
@@ -23,7 +23,8 @@ def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
     values = [arg.value if at else bare(arg) for arg, at in zip(args, inside, strict=True)]
     if call.generated:
         mapped = Mapped(call, level.size, inside, level.randomness)
-        outputs, residue = evaluate(mapped, values)
+        with each_by_itself(level):
+            outputs, residue = evaluate(mapped, values)
         return [Batched(y, number) for y in outputs], InVmap(number, residue)
     axes = [0 if at else None for at in inside]
     own = call.batched(level.size, [wrap(v) for v in values], axes, level.randomness)
@@ -48,13 +49,13 @@ def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
 
 @contextlib.contextmanager
 def each_by_itself(level: Level | None) -> Iterator[Callable[[], Any]]:
-    """While elements of a vmap are gone through one by one, random draws do not see the vmap, but its `randomness`."""
+    """While a vmap's elements are gone through by other means, random draws do not see it, but its `randomness`."""
     if level is None or level.randomness == "error":
         yield contextlib.nullcontext
         return
     kind, level.kind = level.kind, "loop"
-    start = random_state()
     try:
+        start = random_state()
         yield contextlib.nullcontext if level.randomness == "different" else lambda: replay(start)
     finally:
         level.kind = kind
@@ -231,7 +232,6 @@ class Mapped(Call):
         return ops.broadcast_to(value, (self.size, *value.shape))
 
     def forward(self, inputs: list[Tensor]) -> tuple[list[Tensor], Residue]:
-        before = random_state()
         with Level("vmap", self.size, self.randomness) as level:
             entered = self._inputs(inputs, level)
             answers, residue = self.inner.forward(entered)
@@ -244,7 +244,6 @@ class Mapped(Call):
                 else:
                     leaves.append(x)
             template = template.replaced(leaves)
-            template.random = before
             outputs = [self._leave(y, level) for y in answers]
         content = {
             "kept": kept,
@@ -256,11 +255,9 @@ class Mapped(Call):
 
     def _opened(self, residue: Residue, level: Level) -> tuple[Residue, list[Any], list[Any]]:
         content = residue.content
-        template = content["template"]
         inputs = [content["inputs"].get(i) for i in range(len(self.tracked))]
         outputs = [content["outputs"].get(i) for i in range(len(residue.answers))]
-        kept = self._enter(content["kept"], level)
-        return with_kept(template, kept), self._inputs(inputs, level), self._enter(outputs, level)
+        return opened(residue, level.number), self._inputs(inputs, level), self._enter(outputs, level)
 
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:
         with Level("vmap", self.size, self.randomness) as level:
@@ -276,9 +273,15 @@ class Mapped(Call):
             return pushed if pushed is None else [t if t is None else self._leave(t, level) for t in pushed]
 
 
-def with_kept(template: Residue, kept: list[Any]) -> Residue:
-    """The residue of a call, with the values in the places that its vmap kept."""
-    return template.replaced([kept[x.index] if type(x) is Place and x.kind == "kept" else x for x in template.leaves])
+def opened(residue: Residue, level: int) -> Residue:
+    """The residue of a call from that of its `Mapped`, with what was kept as values of the vmap `level`."""
+    content = residue.content
+    kept, template = content["kept"], content["template"]
+    inner = template.replaced(
+        [Batched(bare(kept[x.index]), level) if type(x) is Place and x.kind == "kept" else x for x in template.leaves]
+    )
+    inner.random = Random(residue.random.state, residue.random.visible | {level})
+    return inner
 
 
 class InVmap(NamedTuple):
@@ -294,8 +297,7 @@ class InVmap(NamedTuple):
     def open(self) -> Residue:
         """The residue of the call itself, with values inside the vmap."""
         inner = self.residue.open() if isinstance(self.residue, InVmap) else self.residue
-        content = inner.content
-        return with_kept(content["template"], [Batched(bare(x), self.level) for x in content["kept"]])
+        return opened(inner, self.level)
 
     def keeps(self, kind: str, index: int) -> bool:
         return self.open().keeps(kind, index)
