@@ -10,17 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, default_dtype, is_number
+from hograd.backend import RAW, as_array, default_dtype, is_array, is_number
 from hograd.core.levels import level_of, state
 from hograd.core.primitive import Primitive, ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, HogradError, ShapeError
-
-RAW: set[type] = {np.ndarray} | {
-    np.dtype(code).type for code in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", "F", "D")
-}
-"""Types of values on which kernels work."""
 
 
 def is_raw(value: Any) -> bool:
@@ -72,7 +67,7 @@ def as_operand(arg: Any, primitive: Primitive | str, position: int) -> Any:
         return arg
     if isinstance(arg, np.generic) and not isinstance(arg, (np.str_, np.bytes_, np.datetime64, np.timedelta64)):
         return arg.item()
-    if isinstance(arg, np.ndarray):
+    if isinstance(arg, np.ndarray) or is_array(arg):
         # A copy: its owner may write to it before the backward pass.
         return as_array(arg, copy=True, name=f"argument {position} of {getattr(primitive, 'name', primitive)}")
     if isinstance(arg, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in arg):

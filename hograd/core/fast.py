@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, default_dtype
-from hograd.core.dispatch import RAW, as_operand, call, promote
+from hograd.backend import RAW, as_array, default_dtype
+from hograd.core.dispatch import as_operand, call, promote
 from hograd.core.levels import state
 from hograd.core.primitive import Primitive, ops
 from hograd.core.tape import Node

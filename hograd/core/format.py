@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import to_numpy
+
 
 @dataclass(frozen=True, slots=True)
 class _Options:
@@ -106,7 +108,7 @@ def format_tensor(array: Any, *, prefix: str = "tensor", default_dtype: Any, suf
     'tensor(3.2000, dtype=float32, requires_grad=True)'
     """
     options = _options  # read once: another thread may set them meanwhile
-    array, default = np.asarray(array), np.dtype(default_dtype)
+    array, default = np.asarray(to_numpy(array)), np.dtype(default_dtype)
     inferred = {default.name}
     if array.size:
         inferred |= {"bool", "int64", np.result_type(default, np.complex64).name}

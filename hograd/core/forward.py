@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 
 from hograd.core.dispatch import apply, bare, is_raw
-from hograd.core.levels import Level
+from hograd.core.levels import Level, level_of
 from hograd.core.primitive import Primitive, kernels, ops
 from hograd.core.tape import leaf
 from hograd.core.tensor import Dual, Tensor
+from hograd.errors import LevelError
 
 
 def push_forward(primitive: Primitive, args: Any, params: dict[str, Any], number: int) -> Any:
     """Interpret one operation whose highest argument is a `Dual` of level `number`."""
+    if level_of(number) is None:
+        raise LevelError(
+            f"{primitive.name} was given a value that belongs to a `jvp` that has returned: it was kept in a variable "
+            "outside the differentiated function. Return it from the function instead."
+        )
     primals: list[Any] = []
     tangents: list[Any] = []
     for arg in args:

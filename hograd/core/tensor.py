@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, default_dtype
+from hograd.backend import as_array, default_dtype, to_numpy
 from hograd.core.format import format_tensor
 from hograd.core.hooks import Hooks
 from hograd.core.inplace import InPlace
@@ -59,6 +59,11 @@ class Tensor(InPlace, Hooks, Interop):
     def dtype(self) -> np.dtype[Any]:
         """Type of the elements."""
         return self.value.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the numbers lie: "cpu", or what the array module says."""
+        return str(getattr(below(self), "device", "cpu"))
 
     def size(self, axis: int | None = None) -> Any:
         """Lengths of the axes, or of one."""
@@ -208,10 +213,10 @@ class Tensor(InPlace, Hooks, Interop):
     # As Python and NumPy values
 
     def numpy(self) -> np.ndarray:
-        """The values as a read-only NumPy array."""
+        """The values as a read-only NumPy array; those of another array module are copied to the CPU."""
         if self.requires_grad:
             raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        view = np.asarray(concrete(self, "numpy()")).view()
+        view = np.asarray(to_numpy(concrete(self, "numpy()"))).view()
         view.flags.writeable = False
         return view
 
@@ -364,6 +369,13 @@ def concrete(tensor: Tensor, use: str) -> Any:
             )
         value = value.value
     return value
+
+
+def below(tensor: Any) -> Any:
+    """The array below every level, whatever axes it has there: it tells where a tensor's numbers lie."""
+    while isinstance(tensor, Tensor):
+        tensor = tensor.value
+    return tensor
 
 
 def check_floating(dtype: np.dtype[Any]) -> None:

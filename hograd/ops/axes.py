@@ -10,7 +10,7 @@ import numpy as np
 from hograd.backend import SUPPORTED, as_array
 from hograd.core.dispatch import as_operand, wrap
 from hograd.core.primitive import ops
-from hograd.core.tensor import Tensor
+from hograd.core.tensor import Tensor, below, concrete
 from hograd.errors import DtypeError, ShapeError
 
 
@@ -22,6 +22,14 @@ def tensor_of(x: Any, name: str) -> Tensor:
 def operand(F: Any, x: Any, name: str) -> Any:
     """What `F` can take for `x`: a tensor where a user may have given anything, bare arrays as they are."""
     return tensor_of(x, name) if F is ops else x
+
+
+def beside(x: Tensor, made: Tensor) -> Tensor:
+    """A tensor that was made of Python numbers or of an index, where the numbers of `x` lie."""
+    array, host = below(x), below(made)
+    if isinstance(array, (np.ndarray, np.generic)) or not isinstance(host, (np.ndarray, np.generic)):
+        return made
+    return Tensor(np.asarray(concrete(made, "moving to another array module"), like=array))
 
 
 def axis_of(axis: Any, rank: int, name: str) -> int:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, default_dtype, scalarize
+from hograd.backend import as_array, check_device, default_dtype, scalarize
 from hograd.core.primitive import kernels, ops
-from hograd.core.tensor import Tensor
+from hograd.core.tensor import Tensor, below
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import dtype_of, shape_of
 from hograd.ops.exchange import is_foreign, to_numpy
 
 
-def _made(array: Any, requires_grad: bool) -> Tensor:
+def _made(array: Any, requires_grad: bool, device: Any = None) -> Tensor:
+    check_device(device)
     tensor = Tensor(scalarize(array) if isinstance(array, np.ndarray) else array)
     return tensor.requires_grad_() if requires_grad else tensor
 
@@ -42,12 +43,13 @@ def _count(n: Any, name: str) -> int:
     return count
 
 
-def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new leaf with a copy of `data`.
 
     Args:
         data: number, nested lists of numbers or of tensors, array or tensor; also of PyTorch, JAX and the like.
         dtype: default that of `data`; Python floats become the default dtype, ints int64.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     Raises:
@@ -57,6 +59,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
     >>> ho.tensor([1.0, 4.0])
     tensor([1., 4.])
     """
+    check_device(device)
     dtype = dtype if dtype is None else dtype_of(dtype)
     if isinstance(data, Tensor):
         data = data.detach()
@@ -79,7 +82,7 @@ def _plain(data: Any) -> Any:
     return [_plain(part) for part in data] if isinstance(data, (list, tuple)) else data
 
 
-def as_tensor(data: Any, *, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor: a tensor of that dtype as it is, anything else copied.
 
     >>> import hograd as ho
@@ -88,47 +91,51 @@ def as_tensor(data: Any, *, dtype: Any = None) -> Tensor:
     True
     """
     if isinstance(data, Tensor):
+        check_device(device)
         return data if dtype is None else ops.astype(data, dtype)
-    return tensor(data, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
 
 
-def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros.
 
     Args:
         *shape: lengths, or one tuple of them.
         dtype: default the default floating dtype.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
     >>> ho.zeros(2)
     tensor([0., 0.])
     """
-    return _made(np.zeros(_lengths(shape, "zeros"), _dtype(dtype)), requires_grad)
+    return _made(np.zeros(_lengths(shape, "zeros"), _dtype(dtype)), requires_grad, device)
 
 
-def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones.
 
     Args:
         *shape: lengths, or one tuple of them.
         dtype: default the default floating dtype.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
     >>> ho.ones((1, 2))
     tensor([[1., 1.]])
     """
-    return _made(np.ones(_lengths(shape, "ones"), _dtype(dtype)), requires_grad)
+    return _made(np.ones(_lengths(shape, "ones"), _dtype(dtype)), requires_grad, device)
 
 
-def full(shape: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with `fill_value` everywhere, of its dtype.
 
     Args:
         shape: tuple of lengths, or one length.
         fill_value: number, or tensor of shape ().
         dtype: default that of `fill_value`.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
@@ -140,15 +147,19 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool 
         raise ShapeError(f"full: fill_value has shape {value.shape}, expected a number or a tensor of shape ().")
     if isinstance(value.value, Tensor):
         return ops.broadcast_to(value, _lengths((shape,), "full"))
-    return _made(np.full(_lengths((shape,), "full"), value.value), requires_grad)
+    made = np.full_like(value.value, value.value, shape=_lengths((shape,), "full"))
+    return _made(made, requires_grad, device)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Numbers from `start` (0 if only one is given) up to but without `end`, in steps of `step`.
 
     Args:
         start, end, step: numbers; all ints give int64.
         dtype: dtype of the answer.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
@@ -167,31 +178,38 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, req
     return _made(
         (start + step * np.arange(count)).astype(np.int64 if whole and dtype is None else _dtype(dtype)),
         requires_grad,
+        device,
     )
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`steps` evenly spaced numbers from `start` to `end`, both included.
 
     Args:
         start, end: numbers.
         steps: how many, at least 0.
         dtype: default the default floating dtype.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
     >>> ho.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return _made(np.linspace(start, end, _count(steps, "steps of linspace"), dtype=_dtype(dtype)), requires_grad)
+    return _made(
+        np.linspace(start, end, _count(steps, "steps of linspace"), dtype=_dtype(dtype)), requires_grad, device
+    )
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The n x n (or n x m) matrix with ones on its diagonal.
 
     Args:
         n, m: numbers of rows and columns.
         dtype: default the default floating dtype.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
@@ -200,42 +218,47 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
             [0., 1.]])
     """
     rows, columns = _count(n, "n of eye"), None if m is None else _count(m, "m of eye")
-    return _made(np.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
+    return _made(np.eye(rows, columns, dtype=_dtype(dtype)), requires_grad, device)
 
 
-def _like(x: Any, value: float, dtype: Any, requires_grad: bool) -> Tensor:
+def _like(x: Any, value: float, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
     x = x if isinstance(x, Tensor) else as_array(x, name="x")
-    return _made(np.full(x.shape, value, x.dtype if dtype is None else dtype_of(dtype)), requires_grad)
+    shape, dtype, beside = x.shape, x.dtype if dtype is None else dtype_of(dtype), below(x)
+    if isinstance(beside, (np.ndarray, np.generic)):
+        return _made(np.full(shape, value, dtype), requires_grad, device)
+    return _made(np.full_like(beside, value, dtype=dtype, shape=shape), requires_grad, device)
 
 
-def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of `x`.
 
     >>> import hograd as ho
     >>> ho.zeros_like(ho.tensor([1.0, 2.0]))
     tensor([0., 0.])
     """
-    return _like(x, 0, dtype, requires_grad)
+    return _like(x, 0, dtype, requires_grad, device)
 
 
-def ones_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of `x`.
 
     >>> import hograd as ho
     >>> ho.ones_like(ho.tensor([1.0, 2.0]))
     tensor([1., 1.])
     """
-    return _like(x, 1, dtype, requires_grad)
+    return _like(x, 1, dtype, requires_grad, device)
 
 
-def full_like(x: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Any, fill_value: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`fill_value` everywhere, in the shape and dtype of `x`.
 
     >>> import hograd as ho
     >>> ho.full_like(ho.tensor([1.0, 2.0]), 7)
     tensor([7., 7.])
     """
-    return _like(x, fill_value, dtype, requires_grad)
+    return _like(x, fill_value, dtype, requires_grad, device)
 
 
 ops.tensor, ops.zeros, ops.zeros_like, ops.ones_like = tensor, zeros, zeros_like, ones_like

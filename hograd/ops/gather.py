@@ -14,7 +14,7 @@ from hograd.core.dispatch import wrap
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
-from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.axes import axis_of, beside, tensor_of
 
 
 def _indices(index: Any, name: str) -> Tensor:
@@ -311,7 +311,7 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
                 f"{low} to {high} for {num_classes} classes."
             )
         num_classes = high + 1 if num_classes == -1 else num_classes
-    return ops.astype(ops.eq(ops.expand_dims(x, -1), wrap(np.arange(num_classes))), np.int64)
+    return ops.astype(ops.eq(ops.expand_dims(x, -1), beside(x, wrap(np.arange(num_classes)))), np.int64)
 
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import scalarize, zeros
+from hograd.backend import scalarize, to_numpy, zeros
 from hograd.core.batching import in_front, with_shape
 from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
-from hograd.core.tensor import Tensor
+from hograd.core.tensor import Tensor, below
 from hograd.errors import IndexingError, ShapeError
-from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.axes import axis_of, beside, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
 # Basic indices: ints, slices and None.
@@ -256,7 +256,7 @@ ops.at = At
 
 def _last_kernel(x: Any, *arrays: Any, template: Any, shape: Any) -> Any:
     out = np.full(shape, -1)
-    out[fill(template, arrays)] = x
+    out[fill(template, tuple(map(to_numpy, arrays)))] = x
     return out
 
 
@@ -279,7 +279,7 @@ def _value_at(x: Any, index: Any, value: Any, name: str) -> tuple[Tensor, Index,
     parsed = parse(index, x.shape)
     places = tuple(np.zeros(array.shape, int) for array in parsed.arrays)
     shape = np.broadcast_to(np.False_, x.shape)[fill(parsed.template, places)].shape
-    value = ops.astype(tensor_of(value, name), x.dtype)
+    value = beside(x, ops.astype(tensor_of(value, name), x.dtype))
     extra = value.ndim - len(shape)
     if extra > 0 and all(n == 1 for n in value.shape[:extra]):
         value = ops.reshape(value, value.shape[extra:])
@@ -315,7 +315,7 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
     """
     x, (template, arrays), value, shape = _value_at(x, index, value, "at_set")
     if not arrays:
-        mask = np.zeros(x.shape, bool)
+        mask = zeros(below(x), x.shape, bool)
         mask[template] = True
         return ops.where(scalarize(mask), put(value, template, x.shape), x)
     count = int(np.prod(shape))
@@ -323,5 +323,6 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
         return x
     numbers = np.arange(count).reshape(shape)
     source = wrap(apply(_last, (numbers, *arrays), {"template": template, "shape": tuple(x.shape)}))
+    source = beside(x, source)
     written = ops.getitem(ops.reshape(value, (-1,)), ops.where(ops.ge(source, 0), source, 0))
     return ops.where(ops.ge(source, 0), written, x)

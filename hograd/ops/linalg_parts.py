@@ -128,7 +128,7 @@ def cutoff(x: Any, values: Any, atol: Any, rtol: Any) -> Any:
     """max(atol, rtol * the largest of each row of values), with PyTorch's defaults."""
     if rtol is None:
         default = max(x.shape[-2:]) * float(np.finfo(x.dtype).eps)
-        rtol = default if atol is None else np.where(np.greater(atol, 0), 0.0, default)
+        rtol = default if atol is None else np.where(np.greater(atol, 0), 0.0, default)[()]
     largest = values.max(-1, keepdims=True, initial=0) * rtol
     return largest if atol is None else np.maximum(largest, atol)
 

@@ -47,13 +47,13 @@ function_of(_solve)
 
 
 def _triangular_kernel(a: Any, b: Any, upper: bool, unit: bool) -> Any:
-    if a.ndim == b.ndim == 2 and a.size:
+    if a.ndim == b.ndim == 2 and a.size and isinstance(a, np.ndarray):
         from scipy.linalg import solve_triangular
 
         return solve_triangular(a, b, lower=not upper, unit_diagonal=unit, check_finite=False)
     part = (np.triu if upper else np.tril)(a, (1 if upper else -1) if unit else 0)
     if unit:
-        part = part + np.eye(a.shape[-1], dtype=a.dtype)
+        part = part + np.eye(a.shape[-1], dtype=a.dtype, like=a)
     if upper:
         return np.linalg.solve(part, b)
     # Turned into an upper one, a lower triangle is solved without exchanges of rows, in their order.

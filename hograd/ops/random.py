@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import default_dtype, scalarize
+from hograd.backend import check_device, default_dtype, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.tensor import Batched, Tensor
@@ -73,40 +73,54 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
     return made.requires_grad_() if requires_grad else made
 
 
-def rand(*shape: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *shape: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform draws from [0, 1).
 
     Args:
         *shape: lengths, or one tuple of them.
         dtype: default the default floating dtype.
         generator: a `numpy.random.Generator`; default the thread's own.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
     >>> ho.rand(2, 3).shape
     (2, 3)
     """
+    check_device(device)
     return _draw(lambda source, full: source.random(full), shape, dtype, generator, requires_grad, "rand")
 
 
-def randn(*shape: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *shape: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Draws from the normal distribution with mean 0 and standard deviation 1.
 
     Args:
         *shape: lengths, or one tuple of them.
         dtype: default the default floating dtype.
         generator: a `numpy.random.Generator`; default the thread's own.
+        device: None or "cpu".
         requires_grad: whether to record operations on it.
 
     >>> import hograd as ho
     >>> ho.randn(2, 3).shape
     (2, 3)
     """
+    check_device(device)
     return _draw(lambda source, full: source.standard_normal(full), shape, dtype, generator, requires_grad, "randn")
 
 
 def randint(
-    low: int, high: int | None = None, size: Any = (), *, dtype: Any = np.int64, generator: Any = None
+    low: int,
+    high: int | None = None,
+    size: Any = (),
+    *,
+    dtype: Any = np.int64,
+    generator: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """Uniform draws of whole numbers from `low` (0 if only one is given) up to but without `high`.
 
@@ -115,11 +129,13 @@ def randint(
         size: shape of the answer.
         dtype: default int64.
         generator: a `numpy.random.Generator`; default the thread's own.
+        device: None or "cpu".
 
     >>> import hograd as ho
     >>> bool((ho.randint(3, 5, (10,)) >= 3).all())
     True
     """
+    check_device(device)
     if isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
     if high is None:

@@ -48,7 +48,7 @@ def _ones(n: int, dtype: Any) -> Any:
 def sum_rows(x: Any) -> Any:
     """Sums over a short last axis, kept with length 1: a product with ones is six times faster than NumPy's sum."""
     n = x.shape[-1]
-    if 2 <= n <= 64 and x.ndim > 1 and x.dtype.char in "fd" and x.flags.c_contiguous:
+    if type(x) is np.ndarray and 2 <= n <= 64 and x.ndim > 1 and x.dtype.char in "fd" and x.flags.c_contiguous:
         return (x.reshape(-1, n) @ _ones(n, x.dtype)).reshape(*x.shape[:-1], 1)
     return np.add.reduce(x, axis=-1, keepdims=True)
 

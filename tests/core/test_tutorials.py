@@ -359,6 +359,33 @@ SNIPPETS = {
         ...     print(error)
         can't retain_grad on Tensor that has requires_grad=False...
         """,
+    "a third-order polynomial learns the sine": """
+        >>> import math
+        >>> dtype, device = torch.double, "cpu"
+        >>> x = torch.linspace(-math.pi, math.pi, 2000, device=device, dtype=dtype)
+        >>> y = torch.sin(x)
+        >>> a, b, c, d = (torch.zeros((), device=device, dtype=dtype, requires_grad=True) for _ in range(4))
+        >>> learning_rate = 1e-6
+        >>> for t in range(2000):
+        ...     y_pred = a + b * x + c * x ** 2 + d * x ** 3
+        ...     loss = (y_pred - y).pow(2).sum()
+        ...     if t % 1000 == 999:
+        ...         print(t, f"{loss.item():.6f}")
+        ...     loss.backward()
+        ...     with torch.no_grad():
+        ...         a -= learning_rate * a.grad
+        ...         b -= learning_rate * b.grad
+        ...         c -= learning_rate * c.grad
+        ...         d -= learning_rate * d.grad
+        ...         a.grad = None
+        ...         b.grad = None
+        ...         c.grad = None
+        ...         d.grad = None
+        999 21.117234
+        1999 9.013758
+        >>> print(f"Result: y = {b.item():.6f} x + {d.item():.6f} x^3")
+        Result: y = 0.843111 x + -0.091392 x^3
+        """,
 }
 
 

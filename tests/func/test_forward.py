@@ -7,6 +7,7 @@ import hograd as ho
 from hograd.func import grad, hvp, jvp
 
 X, V = ho.tensor([1.0, 2.0]), ho.tensor([1.0, 10.0])
+LEAKED = []
 
 
 def numbers(tree):
@@ -88,6 +89,7 @@ def test_hvp_of_a_quadratic_is_its_matrix():
         ),
         (lambda: jvp(ho.sin, (ho.tensor([1]),), (V[:1],)), TypeError, r"primals\[0\] has dtype int64"),
         (lambda: jvp(lambda x: 1.0, (X,), (V,)), TypeError, "returned float at output 0"),
+        (lambda: jvp(lambda x: LEAKED.append(x * 2) or x, (X,), (V,)) and LEAKED.pop() + 1, RuntimeError, "has ret"),
         (lambda: hvp(lambda x: x["a"].sum(), {"a": X}, {"c": X}), TypeError, r"\['c'\] stands where .*\['a'\] does"),
         (lambda: hvp(ho.sin, X, V), RuntimeError, "only for scalar outputs"),
     ],

@@ -75,6 +75,13 @@ def test_a_dtype_can_be_asked_for(dtype):
         assert not tensor.requires_grad
 
 
+@pytest.mark.parametrize("make", [ho.zeros, ho.randn, ho.tensor])
+def test_the_only_device_of_new_tensors_is_the_cpu(make):
+    assert make((2,), device="cpu").device == make((2,), device=None).device == "cpu"
+    with pytest.raises(ho.errors.ArgumentError, match="device is 'cuda', expected None or \"cpu\""):
+        make((2,), device="cuda")
+
+
 def test_new_tensors_can_require_grad():
     for tensor in (
         ho.tensor([1.0], requires_grad=True),
