@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _numpy
 
-from hograd import autograd, check, errors, func, linalg, special, tree
+from hograd import autograd, check, errors, fft, func, linalg, special, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
@@ -29,6 +29,7 @@ from hograd.ops.arithmetic import (
     square,
     sub,
 )
+from hograd.ops.complex import complex, conj, imag, is_complex, real, view_as_complex, view_as_real
 from hograd.ops.contract import dot, einsum, matmul, outer, tensordot
 from hograd.ops.convert import (
     astype,
@@ -331,6 +332,14 @@ lgamma = special.gammaln
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
+    "complex",
+    "conj",
+    "fft",
+    "imag",
+    "is_complex",
+    "real",
+    "view_as_complex",
+    "view_as_real",
     "Tensor",
     "abs",
     "absolute",

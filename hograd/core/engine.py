@@ -28,6 +28,7 @@ def backward_pass(
     retain_graph: bool,
     raw: bool,
     all_lead_there: bool = False,
+    transposing: bool = False,
 ) -> list[Any]:
     """Pull cotangents back along one tape.
 
@@ -39,11 +40,14 @@ def backward_pass(
         retain_graph: keep the saved values.
         raw: everything is a bare array, so that rules may run on kernels.
         all_lead_there: every node is known to lead to a wanted one.
+        transposing: cotangents are those of rules, not of users: for complex values the conjugates.
     """
     F = kernels if raw and not create_graph else ops
     order, needed = _plan(roots, wanted, all_lead_there)
     cotangents: dict[Node, Any] = {}
     for node, g in roots:
+        if node.dtype.kind == "c" and not transposing:
+            g = F.conj(g)
         cotangents[node] = cotangents[node] + g if node in cotangents else g
     targets = set(wanted) if wanted is not None else ()
     found: dict[Node, Any] = {}
@@ -58,13 +62,17 @@ def backward_pass(
                 g = cotangents.pop(node)
                 owner = node.owner
                 if owner is not None:
+                    if node.dtype.kind == "c":
+                        g = F.conj(g)
                     if owner.hooks:
                         g = _run_hooks(owner, g, F is kernels)
                     # As in PyTorch, `grad` fills what `retain_grad` asked for, and no leaf.
                     if owner.fills and (wanted is None or node.primitive is not None):
                         accumulate(owner(), g, create_graph)
+                    if node.dtype.kind == "c":
+                        g = F.conj(g)
                 if node in targets:
-                    found[node] = g
+                    found[node] = F.conj(g) if node.dtype.kind == "c" and not transposing else g
                 primitive = node.primitive
                 if primitive is None or (needed is not None and not needed.get(node)):
                     continue

@@ -117,6 +117,7 @@ def _transpose_twice(primitive: Primitive, tangents: Any, values: tuple[Any, ...
                 create_graph=False,
                 retain_graph=False,
                 raw=False,
+                transposing=True,
             )
             if term is not None:
                 term = below(term, level.number)

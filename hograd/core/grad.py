@@ -232,6 +232,11 @@ def _seeds(heads: list[Tensor], weights: Any) -> list[Any]:
                     f"grad can be implicitly created only for scalar outputs: outputs[{i}] has shape "
                     f"{tuple(head.shape)}. Reduce it to one element, or pass grad_outputs (`gradient` of backward)."
                 )
+            if head.requires_grad and head.dtype.kind == "c":
+                raise GradientError(
+                    f"grad can be implicitly created only for real scalar outputs but got {head.dtype}: take the real "
+                    f"part or the absolute value of outputs[{i}], or pass grad_outputs."
+                )
             seed = ops.ones_like(head.detach())
         else:
             seed = seed if isinstance(seed, Tensor) else ops.tensor(seed)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hograd.core.methods_complex import ComplexMethods
 from hograd.core.methods_elementwise import ElementwiseMethods
 from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
@@ -23,6 +24,7 @@ def is_comparable(value: object) -> bool:
 
 
 class Operations(
+    ComplexMethods,
     ElementwiseMethods,
     IndexMethods,
     LinalgMethods,

@@ -57,6 +57,11 @@ def grad_and_value(
                 f"grad can be implicitly created only for scalar outputs: {name_of(f)} returned shape "
                 f"{tuple(y.shape)}, expected (). Reduce it with sum() or mean(), or use vjp or jacrev."
             )
+        if y.dtype.kind == "c":
+            raise GradientError(
+                f"grad can be implicitly created only for real scalar outputs but {name_of(f)} returned {y.dtype}: "
+                "take the real part or the absolute value, or use vjp."
+            )
         gradient = tree.unflatten(structure, tape.pull([y], [ops.ones_like(y)], retain=False))
         value = tape.strip(y)
         return (gradient, (value, tree.map(tape.strip, aux))) if has_aux else (gradient, value)

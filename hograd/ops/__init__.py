@@ -3,6 +3,7 @@
 from hograd.ops import (
     activations,
     arithmetic,
+    complex,
     contract,
     convert,
     create,
@@ -10,6 +11,7 @@ from hograd.ops import (
     exchange,
     exponentials,
     extrema,
+    fourier,
     gather,
     index,
     join,
@@ -36,6 +38,8 @@ from hograd.ops import (
 
 __all__ = [
     "activations",
+    "complex",
+    "fourier",
     "arithmetic",
     "contract",
     "convert",

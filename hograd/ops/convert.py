@@ -28,19 +28,20 @@ clone = unary(
 )
 
 
-_astype = elementwise("astype", lambda x, dtype: x.astype(dtype, copy=False), [lambda F, g: g], "x")
-
-
-_convert = elementwise("convert", lambda x, dtype: x.astype(dtype, copy=False), None, "x")
-
-
 def _astype_kernel(x: Any, dtype: Any) -> Any:
+    if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+        x = x.real
     return x.astype(dtype, copy=False)
+
+
+_astype = elementwise("astype", _astype_kernel, [lambda F, g: g], "x")
+
+_convert = elementwise("convert", _astype_kernel, None, "x")
 
 
 @operation(_astype_kernel, lambda s: [case(s.normal(3), np.float64)])
 def astype(x: Any, dtype: Any) -> Tensor:
-    """x with its elements converted; between floating dtypes the derivative is 1.
+    """x with its elements converted; between floating dtypes the derivative is 1. Complex to real is the real part.
 
     Args:
         x: tensor.

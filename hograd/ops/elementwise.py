@@ -211,10 +211,16 @@ relu = unary(
 )
 
 
+def _direction(F: Any, x: Any) -> Any:
+    """What the absolute value of complex numbers grows along."""
+    size = F.abs(x)
+    return F.conj(x) / F.where(F.eq(size, 0), 1.0, size)
+
+
 abs = unary(
     "abs",
     np.abs,
-    lambda F, x: F.sign(x),
+    lambda F, x: _direction(F, x) if x.dtype.kind == "c" else F.sign(x),
     integers=True,
     samples=away_from_zero,
     doc="""Absolute value; its derivative at 0 is 0.

@@ -14,7 +14,7 @@ from hograd.core.declare import linear
 from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, LinearAlgebraError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, LinearAlgebraError, ShapeError
 from hograd.ops.axes import tensor_of
 
 
@@ -95,12 +95,18 @@ def symmetrized(F: Any, x: Any) -> Any:
     return (x + F.mT(x)) / 2
 
 
+#: What is defined for complex matrices as for real ones; the others know only the transpose, not the adjoint.
+HOLOMORPHIC = {"solve", "solve_triangular", "inv", "matrix_power", "matrix_exp", "matrix_norm"}
+
+
 def matrices(F: Any, name: str, *args: Any, square: bool = False, vectors: bool = False) -> list[Any]:
     """Arguments as floating tensors of one dtype, checked to be matrices; bare arrays as they are."""
     if F is not ops:
         return list(args)
     found = [wrap(x) for x in promote(name, *[tensor_of(x, name) for x in args])]
     found = [x if x.dtype.kind in "fc" else ops.astype(x, default_dtype()) for x in found]
+    if found[0].dtype.kind == "c" and name not in HOLOMORPHIC:
+        raise DtypeError(f"linalg.{name} is defined for real matrices, found {found[0].dtype}.")
     for i, x in enumerate(found):
         if x.ndim < (1 if vectors and i else 2):
             raise ShapeError(

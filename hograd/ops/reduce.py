@@ -341,6 +341,7 @@ def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -
     tensor(5.)
     """
     x = operand(F, x, "norm")
+    x = F.abs(x) if x.dtype.kind == "c" else x
     axes = axes_of(axis, x.ndim, "norm")
     p = 2 if p == "fro" else p
     if not isinstance(p, (int, float)):

@@ -10,6 +10,7 @@ from scipy import linalg, special
 
 from .references_arrays import ARRAYS
 from .references_elementwise import ELEMENTWISE
+from .references_fourier import FOURIER
 
 
 def _torch_names(function: Any) -> Any:
@@ -164,6 +165,7 @@ def _take(x: Any, index: Any) -> Any:
 
 
 _BY_NAME: dict[str, Any] = {
+    **FOURIER,
     "put": _put,
     "getitem": _take,
     "take_along_axis": _take_along_axis,

@@ -75,6 +75,10 @@ class Samples:
         values = np.arange(1, shape[-1] + 1) + self.random.uniform(0.4, 0.6, (*shape[:-1], 1, shape[-1]))
         return (vectors * values) @ vectors.swapaxes(-1, -2)
 
+    def complex(self, *shape: int) -> Any:
+        """Complex numbers with normal parts."""
+        return self.normal(*shape) + 1j * self.normal(*shape)
+
     def array(self, data: Any) -> np.ndarray:
         """These numbers."""
         return np.array(data, dtype=np.float64)
@@ -84,7 +88,8 @@ class Bound:
     """One sample of an operation as a function of the tensors in it.
 
     Attributes:
-        arrays: the values of the tensors: arrays and NumPy scalars among the arguments, also within lists.
+        arrays: the values of the tensors: arrays and NumPy scalars among the arguments, also within lists. Complex
+            ones are their parts, along a last axis, so that tests know real tensors only.
         floating: the positions of those that can be differentiated.
     """
 
@@ -92,6 +97,7 @@ class Bound:
         self.operation = operation
         self.case = operation.samples(Samples(operation.name, variant))[index]
         self.arrays: list[Any] = []
+        self.complex: set[int] = set()
         self.slots: list[list[int | None]] = []
         self.leaves: list[list[Any]] = []
         self.structures: list[Any] = []
@@ -106,6 +112,9 @@ class Bound:
                 slots.append(len(self.arrays))
                 # Samples write integers down: other variants have them in another order.
                 leaves[k] = np.roll(leaf, variant)[()] if leaf.dtype.kind == "i" else leaf
+                if leaves[k].dtype.kind == "c":
+                    self.complex.add(len(self.arrays))
+                    leaves[k] = np.stack([leaves[k].real, leaves[k].imag], -1)
                 self.arrays.append(leaves[k])
             self.slots.append(slots)
             self.leaves.append(leaves)
@@ -115,6 +124,9 @@ class Bound:
     def arguments(self, values: Iterable[Any]) -> list[Any]:
         """The positional arguments with `values` in place of the arrays."""
         values = list(values)
+        for k in self.complex:
+            x = values[k]
+            values[k] = ho.view_as_complex(x) if isinstance(x, ho.Tensor) else x[..., 0] + 1j * x[..., 1]
         return [
             ho.tree.unflatten(
                 structure, [leaf if s is None else values[s] for s, leaf in zip(slots, leaves, strict=True)]
@@ -131,7 +143,8 @@ class Bound:
         values = [ho.tensor(array) for array in self.arrays]
         for k, tensor in zip(self.floating, tensors, strict=True):
             values[k] = tensor
-        return [y for y in self(*values) if y.dtype.kind == "f"]
+        answers = [ho.view_as_real(y) if y.dtype.kind == "c" else y for y in self(*values)]
+        return [y for y in answers if y.dtype.kind == "f"]
 
     def tensors(self, dtype: Any = None, requires_grad: bool = False) -> list[ho.Tensor]:
         """Fresh tensors of all arrays, the floating ones in `dtype`."""

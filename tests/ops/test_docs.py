@@ -31,7 +31,7 @@ PUBLIC = (
 
 
 #: Modules of operations whose names begin with that of the module.
-MODULES = {"linalg": ho.linalg}
+MODULES = {"fft": ho.fft, "linalg": ho.linalg}
 
 
 def public_home(name):
