@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hograd.core.saved import saved_tensors_hooks
 from hograd.core.tape import Node
 
-__all__ = ["Node"]
+__all__ = ["Node", "saved_tensors_hooks"]

@@ -77,10 +77,12 @@ def backward_pass(
                 if primitive is None or (needed is not None and not needed.get(node)):
                     continue
                 saved = node.saved
-                if saved is FREED:
-                    raise FreedGraphError(_freed_message(primitive.name))
+                if type(saved) is not tuple and saved is not None:
+                    if saved is FREED:
+                        raise FreedGraphError(_freed_message(primitive.name))
+                    saved = saved.open()
                 if F is ops and saved is not None:
-                    saved = _unpack(node, number, create_graph)
+                    saved = _unpack(node, saved, number, create_graph)
                 params = node.params
                 vjps = primitive.vjps
                 for i, parent in enumerate(node.parents):
@@ -134,10 +136,10 @@ def _plan(roots: Any, wanted: Any, all_lead_there: bool) -> tuple[list[Node], di
     return order, needed
 
 
-def _unpack(node: Node, number: int, create_graph: bool) -> tuple[Any, ...]:
+def _unpack(node: Node, saved: tuple[Any, ...], number: int, create_graph: bool) -> tuple[Any, ...]:
     """The saved values as tensors: linked to the nodes they came from if the pass is recorded."""
     unpacked: list[Any] = []
-    for i, value in enumerate(node.saved):
+    for i, value in enumerate(saved):
         if value is None or not hasattr(value, "shape"):
             if create_graph and type(value) is tuple:
                 # The answers of a call with a derivative of its own.

@@ -7,8 +7,10 @@ cycles and are freed by reference counting alone.
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 _sequence = itertools.count()
@@ -21,6 +23,34 @@ class Freed(tuple[Any, ...]):
 
 
 FREED = Freed()
+
+
+class Packed(tuple[Any, ...]):
+    """Stands where saved values were, while what saved-tensor hooks made of them is kept; holds the way back."""
+
+    __slots__ = ()
+
+    def open(self) -> tuple[Any, ...]:
+        """The saved values."""
+        return self[0]()
+
+
+watchers: tuple[Callable[[Node], None], ...] = ()
+"""Called with every new node of any thread: there are some while saved-tensor hooks are on."""
+
+_watching = threading.Lock()
+
+
+def watch(function: Callable[[Node], None], on: bool) -> None:
+    """Put a function among the watchers, or take it away once."""
+    global watchers
+    with _watching:
+        # Other threads may be going through the tuple: it is replaced, never changed.
+        if on:
+            watchers = (*watchers, function)
+        else:
+            place = watchers.index(function)
+            watchers = watchers[:place] + watchers[place + 1 :]
 
 
 class Owner(weakref.ref):
@@ -73,6 +103,9 @@ class Node:
         self.dtype = dtype
         self.sequence = next(_sequence)
         self.owner: Any = None
+        if watchers:
+            for watcher in watchers:
+                watcher(self)
 
     def name(self) -> str:
         """The operation's name in PyTorch's style, such as `MulBackward0`."""
