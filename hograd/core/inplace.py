@@ -112,9 +112,9 @@ class InPlace(Operations):
         """`self *= other`."""
         return self.assign(ops.mul(self, other))
 
-    def div_(self: Any, other: Any) -> Any:
+    def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         """`self /= other`."""
-        return self.assign(ops.div(self, other))
+        return self.assign(self.div(other, rounding_mode=rounding_mode))
 
     def copy_(self: Any, other: Any) -> Any:
         """`self[...] = other`."""

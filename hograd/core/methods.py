@@ -220,8 +220,8 @@ class Operations(
     def mul(self, other: Any) -> Tensor:
         return ops.mul(self, other)
 
-    def div(self, other: Any) -> Tensor:
-        return ops.div(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        return ops.div(self, other) if rounding_mode is None else ops.rounded_quotient(self, other, rounding_mode)
 
     def pow(self, other: Any) -> Tensor:
         return ops.pow(self, other)

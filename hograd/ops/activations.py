@@ -333,7 +333,9 @@ def prelu(F: Any, x: Any, weight: Any) -> Any:
             [ 2.0000,  2.0000]])
     """
     x, weight = operand(F, x, "prelu"), operand(F, weight, "prelu")
-    if weight.ndim and x.ndim:
+    if tuple(weight.shape) == (1,):
+        weight = F.reshape(weight, ())
+    elif weight.ndim and x.ndim:
         weight = F.reshape(weight, (-1,) + (1,) * max(x.ndim - 2, 0))
     return F.leaky_relu(x, weight)
 

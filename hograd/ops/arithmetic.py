@@ -10,7 +10,7 @@ import numpy as np
 from hograd.backend import default_dtype, is_number
 from hograd.core.declare import binary, case, elementwise, extended, operation, unary
 from hograd.core.dispatch import apply, as_operand, call, promote, wrap
-from hograd.core.primitive import ops
+from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
@@ -67,7 +67,7 @@ def _quotient(a: Any, b: Any) -> Any:
     return y
 
 
-div = binary(
+binary(
     "div",
     _quotient,
     (lambda F, g, b: g / b, lambda F, g, y, b: -g * y / b),
@@ -78,13 +78,38 @@ div = binary(
         case(-1.5, s.away_from_zero(3)),
         case(s.normal(), s.away_from_zero()),
     ],
-    doc="""Quotient  a / b, elementwise; integers are divided to floating numbers.
+    doc="",
+)
+
+
+@extended
+def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """Quotient  a / b, elementwise; integers are divided to floating numbers, unless the quotient is rounded.
+
+    Args:
+        a, b: tensors or numbers.
+        rounding_mode: None for the quotient itself, "trunc" to round it towards 0, "floor" to round it down; rounded it
+            has the derivative 0.
 
     >>> import hograd as ho
     >>> ho.div(ho.tensor([1.0, -2.0]), 4)
     tensor([ 0.2500, -0.5000])
-    """,
-)
+    >>> ho.div(ho.tensor([7, -7]), 2, rounding_mode="trunc")
+    tensor([ 3, -3])
+    """
+    return ops.div(a, b) if rounding_mode is None else ops.rounded_quotient(a, b, rounding_mode)
+
+
+def _rounded_quotient(a: Any, b: Any, rounding_mode: str) -> Tensor:
+    if rounding_mode == "floor":
+        return ops.floor_divide(a, b)
+    if rounding_mode != "trunc":
+        raise ArgumentError(f"div got rounding_mode={rounding_mode!r}, expected None, 'trunc' or 'floor'.")
+    rest = ops.fmod(a, b)
+    return ops.trunc(ops.div(a, b)) if rest.dtype.kind == "f" else ops.floor_divide(ops.sub(a, rest), b)
+
+
+register("rounded_quotient", _rounded_quotient, None)
 
 
 neg = unary(

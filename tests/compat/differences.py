@@ -75,21 +75,19 @@ DIFFERENCES = [
         "second derivative",
         "At 0 hograd's is 0, like the first; PyTorch's is nan.",
     ),
+    Difference(
+        "nn.functional.hardsigmoid",
+        "gradient",
+        "PyTorch's slope is 1/6 as it is in float32.",
+    ),
     # Arguments
     Difference("linspace.tensor_overload", "refused", "The ends are numbers, not tensors."),
-    Difference(
-        "div.trunc_rounding div.floor_rounding",
-        "refused",
-        "`rounding_mode` is not offered: floor_divide and trunc are.",
-        given("rounding_mode"),
-    ),
     Difference(
         "nn.functional.cross_entropy",
         "refused",
         "Weights and ignored classes are not offered.",
         given("weight", "ignore_index"),
     ),
-    Difference("nn.functional.softplus", "refused", "`beta` and `threshold` are not offered.", given("beta")),
     Difference("norm.nuc", "refused", "`norm` is a norm of vectors; p='nuc' is one of matrices."),
     Difference("to", "refused", "`to` takes a dtype and no more: there is one device, and nothing is written to."),
     Difference("put", "refused", "hograd's `put` is another function, the adjoint of reading an index."),

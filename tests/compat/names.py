@@ -116,21 +116,29 @@ def in_place(name: str) -> Callable[..., Any]:
     return call
 
 
+def method_of_name(name: str) -> str:
+    """The method that a name stands for; none for `linalg.norm` and the like, which are not methods."""
+    prefix = next((prefix for prefix in FOLDED if name.startswith(prefix)), "")
+    short = name.removeprefix(prefix).removesuffix("_")
+    hidden = "." in short or name in NOT_FOLDED or (prefix and short in {op.name for op in op_db})
+    return "" if hidden or name.startswith("_unsafe") else short
+
+
 def forms(op: Any) -> list[Form]:
     """Every way to call the operation that both libraries have."""
     found: list[Form] = []
-    for name in names_of(op) if op.variant_test_name != "in_place" else []:
-        theirs, ours = attribute(torch, name), function_of_hograd(name)
-        if callable(theirs) and ours is not None:
+    for name in names_of(op):
+        short = method_of_name(name)
+        ways = [(short, method), (f"{short}_", in_place)] if short else []
+        if op.variant_test_name == "in_place" or name.endswith("_"):
+            ways = ways[1:]
+        elif callable(theirs := attribute(torch, name)) and (ours := function_of_hograd(name)):
             found.append(Form(name, theirs, ours, arranged=True, called=ours.__name__))
-        last = name.rsplit(".", 1)[-1]
-        if "." not in name and not last.endswith("_") and hasattr(torch.Tensor, last) and hasattr(ho.Tensor, last):
-            called = getattr(getattr(ho.Tensor, last), "__name__", last)
-            found.append(Form(f"Tensor.{last}", method(last), method(last), called=called))
-        last = f"{last.removesuffix('_')}_"
-        if "." not in name and hasattr(torch.Tensor, last) and hasattr(ho.Tensor, last) and not name.startswith("_"):
-            called = getattr(getattr(ho.Tensor, last), "__name__", last)
-            found.append(Form(f"Tensor.{last}", in_place(last), in_place(last), in_place=True, called=called))
+        for called, way in ways:
+            if hasattr(torch.Tensor, called) and hasattr(ho.Tensor, called):
+                python_name = getattr(getattr(ho.Tensor, called), "__name__", called)
+                call = way(called)
+                found.append(Form(f"Tensor.{called}", call, call, in_place=way is in_place, called=python_name))
     if op.operator_variant is not None and op.name not in ("__getitem__",):
         operator = op.operator_variant
         dunder = f"__{operator.__name__.strip('_')}__"
