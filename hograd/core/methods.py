@@ -10,6 +10,8 @@ from hograd.core.methods_complex import ComplexMethods
 from hograd.core.methods_elementwise import ElementwiseMethods
 from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
+from hograd.core.methods_order import OrderMethods
+from hograd.core.methods_products import ProductMethods
 from hograd.core.methods_reduce import ReductionMethods
 from hograd.core.methods_shape import ShapeMethods
 from hograd.core.primitive import ops
@@ -28,6 +30,8 @@ class Operations(
     ElementwiseMethods,
     IndexMethods,
     LinalgMethods,
+    OrderMethods,
+    ProductMethods,
     ReductionMethods,
     ShapeMethods,
 ):
@@ -234,15 +238,6 @@ class Operations(
 
     def allclose(self, other: Any, **tolerances: Any) -> Any:
         return ops.allclose(self, other, **tolerances)
-
-    def matmul(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)
-
-    def dot(self, other: Any) -> Tensor:
-        return ops.dot(self, other)
-
-    def outer(self, other: Any) -> Tensor:
-        return ops.outer(self, other)
 
     def eq(self, other: Any) -> Tensor:
         return ops.eq(self, other)

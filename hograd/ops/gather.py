@@ -11,7 +11,7 @@ import numpy as np
 
 from hograd.core.declare import case, operation
 from hograd.core.dispatch import wrap
-from hograd.core.primitive import ops, register
+from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
 from hograd.ops.axes import axis_of, beside, tensor_of
@@ -314,6 +314,7 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
     return ops.astype(ops.eq(ops.expand_dims(x, -1), beside(x, wrap(np.arange(num_classes)))), np.int64)
 
 
+@operation(None, lambda s: [])
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each number stands in `x`, or the sum of the weights that stand with it.
 
@@ -338,6 +339,3 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
         raise ShapeError(f"bincount: weights have shape {tuple(weights.shape)}, expected that of x, {tuple(x.shape)}.")
     length = max(int(numbers.max()) + 1 if numbers.size else 0, minlength)
     return ops.at_add(ops.zeros(length, dtype=weights.dtype), x, weights)
-
-
-register("bincount", bincount, None)

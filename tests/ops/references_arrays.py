@@ -155,6 +155,69 @@ def _last_extremum(better: Any) -> Any:
     return positions
 
 
+def _sorted(x: Any, axis: int = -1, descending: bool = False) -> Any:
+    """Without equal elements, which the samples do not have."""
+    values, places = np.sort(x, axis), np.argsort(x, axis)
+    return (np.flip(values, axis), np.flip(places, axis)) if descending else (values, places)
+
+
+def _topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> Any:
+    return [np.take(part, range(k), axis) for part in _sorted(x, axis, largest)]
+
+
+def _kthvalue(x: Any, k: int, axis: int = -1, keepdims: bool = False) -> Any:
+    return [np.take(part, [k - 1] if keepdims else k - 1, axis) for part in _sorted(x, axis)]
+
+
+def _mode(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
+    def last_of_most_frequent(row: Any) -> Any:
+        values, counts = np.unique(row, return_counts=True)
+        return np.nonzero(row == values[np.argmax(counts)])[0][-1]
+
+    places = np.apply_along_axis(last_of_most_frequent, axis, x)
+    values = np.take_along_axis(x, np.expand_dims(places, axis), axis)
+    return (values, np.expand_dims(places, axis)) if keepdims else (np.squeeze(values, axis), places)
+
+
+def _searchsorted(rows: Any, values: Any, *, right: bool = False) -> Any:
+    shape = (*values.shape, 1)
+    smaller = np.less_equal if right else np.less
+    return np.sum(smaller(rows if rows.ndim == 1 else rows[:, None, :], np.reshape(values, shape)), axis=-1)
+
+
+def _median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return (
+        np.sort(x, None)[(x.size - 1) // 2] if axis is None else _kthvalue(x, (x.shape[axis] + 1) // 2, axis, keepdims)
+    )
+
+
+def _quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False, *, interpolation: str = "linear") -> Any:
+    return np.quantile(x, q, axis, method=interpolation, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+def _moments(spread: Any) -> Any:
+    def function(x: Any, axis: Any = None, *, correction: float = 1, keepdims: bool = False) -> Any:
+        return spread(x, axis, ddof=correction, keepdims=keepdims), np.mean(x, axis, keepdims=keepdims)
+
+    return function
+
+
+def _added(product: Any) -> Any:
+    return lambda x, *factors, beta=1, alpha=1: beta * x + alpha * product(*factors)
+
+
+def _distances(a: Any, b: Any, p: float = 2.0) -> Any:
+    return np.sum(np.abs(a[..., :, None, :] - b[..., None, :, :]) ** p, axis=-1) ** (1 / p)
+
+
+def _pdist(x: Any, p: float = 2.0) -> Any:
+    return np.array([np.linalg.norm(a - b, p) for a, b in itertools.combinations(x, 2)])
+
+
+def _cross(a: Any, b: Any, axis: int | None = None) -> Any:
+    return np.cross(a, b, axis=-1 if axis is None else axis)
+
+
 ARRAYS: dict[str, Any] = {
     "chunk": _chunk,
     "tensor_split": _tensor_split,
@@ -189,4 +252,35 @@ ARRAYS: dict[str, Any] = {
     "cummax": _running_extremum(np.max, _last_extremum(lambda old, new: old > new)),
     "cummin": _running_extremum(np.min, _last_extremum(lambda old, new: old < new)),
     "logcumsumexp": _running(lambda x, axis: special.logsumexp(x, axis=axis)),
+    "argsort": lambda x, axis=-1, descending=False: _sorted(x, axis, descending)[1],
+    "sort": _sorted,
+    "msort": lambda x: np.sort(x, 0),
+    "topk": _topk,
+    "kthvalue": _kthvalue,
+    "mode": _mode,
+    "searchsorted": _searchsorted,
+    "bucketize": lambda x, boundaries, **side: _searchsorted(boundaries, x, **side),
+    "median": _median,
+    "nanmedian": _median,
+    "quantile": _quantile,
+    "nanquantile": _quantile,
+    "var_mean": _moments(np.var),
+    "std_mean": _moments(np.std),
+    "aminmax": lambda x, axis=None, keepdims=False: (
+        np.min(x, axis, keepdims=keepdims),
+        np.max(x, axis, keepdims=keepdims),
+    ),
+    "mm": np.dot,
+    "mv": np.dot,
+    "bmm": lambda a, b: np.einsum("bij,bjk->bik", a, b),
+    "addmm": _added(np.dot),
+    "addmv": _added(np.dot),
+    "addr": _added(np.outer),
+    "baddbmm": _added(lambda a, b: np.einsum("bij,bjk->bik", a, b)),
+    "addbmm": _added(lambda a, b: np.einsum("bij,bjk->ik", a, b)),
+    "ger": np.outer,
+    "cross": _cross,
+    "cdist": _distances,
+    "pdist": _pdist,
+    "dist": lambda a, b, p=2.0: np.sum(np.abs(a - b) ** p) ** (1 / p),
 }

@@ -137,3 +137,74 @@ def test_running_products_with_zeros_are_exact_to_third_order(zeros):
             others = [x[i] for i in range(end + 1) if i not in places]
             zero = len(set(places)) < order or max(places) > end
             np.testing.assert_allclose(found[(end, *places)], 0.0 if zero else np.prod(others), atol=1e-13)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_sorting_is_stable_in_any_dtype(descending):
+    random = np.random.default_rng(5)
+    for dtype in (np.int64, np.float32, np.bool_):
+        x = random.integers(0, 4, (5, 40)).astype(dtype)
+        order = np.argsort(-x.astype(np.float64) if descending else x, -1, kind="stable")
+        values, indices = ho.sort(ho.tensor(x), descending=descending)
+        np.testing.assert_array_equal(indices.numpy(), order)
+        np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, order, -1))
+        assert values.dtype == dtype
+
+
+def test_ranks_with_ties_and_without_axes():
+    assert ho.mode(ho.tensor([2, 3, 1, 3, 2, 3])) == (ho.tensor(3), ho.tensor(5))
+    values, indices = ho.mode(ho.tensor([[2, 1, 2, 1], [3, 3, 1, 3]]), 1)
+    assert (values.tolist(), indices.tolist()) == ([1, 3], [3, 3])
+    scalar = ho.tensor(2.0)
+    for values, indices in (
+        ho.sort(scalar), ho.topk(scalar, 1), ho.kthvalue(scalar, 1), ho.mode(scalar), ho.median(scalar, 0),
+    ):  # fmt: skip
+        assert (values.item(), indices.item(), values.shape, indices.shape) == (2.0, 0, (), ())
+    assert ho.topk(ho.ones(3), 0).values.shape == (0,)
+    assert ho.sort(ho.zeros(2, 0)).values.shape == (2, 0)
+    assert ho.median(ho.tensor([4, 1, 3])).item() == 3
+    assert ho.median(ho.zeros(0, 2), 1).values.shape == (0,)
+
+
+def test_distinct_elements_and_slices():
+    x = ho.tensor([[3, 1, 3], [1, 1, 3]])
+    values, inverse, counts = x.unique(return_inverse=True, return_counts=True)
+    assert (values.tolist(), inverse.tolist(), counts.tolist()) == ([1, 3], [[1, 0, 1], [0, 0, 1]], [3, 3])
+    assert ho.unique(x, dim=1).tolist() == [[1, 3, 3], [1, 1, 3]]
+    assert ho.unique(ho.tensor([math.nan, 1.0, math.nan])).shape == (3,)
+
+
+def test_intervals_of_rows_that_are_not_sorted():
+    rows = ho.tensor([[3.0, 1.0, 2.0], [6.0, 5.0, 4.0]])
+    found = ho.searchsorted(rows, ho.tensor([[1.5], [5.0]]), sorter=rows.argsort(), side="right", out_int32=True)
+    assert (found.tolist(), found.dtype) == ([[1], [2]], ho.int32)
+    assert ho.searchsorted(ho.tensor([1.0, 2.0]), 1.5).item() == 1
+
+
+def test_named_answers():
+    x = ho.tensor([[1.0, 5.0], [3.0, 4.0]])
+    low, high = ho.aminmax(x, dim=1)
+    assert (low.tolist(), high.tolist()) == ([1.0, 3.0], [5.0, 4.0])
+    assert ho.aminmax(x).min.item() == 1.0
+    assert x.max(1).values.tolist() == [5.0, 4.0]
+    variance, mean = ho.var_mean(x, unbiased=False)
+    assert (variance.item(), mean.item()) == (2.1875, 3.25)
+    assert ho.std_mean(x, False)[0].item() == pytest.approx(2.1875**0.5)
+
+
+def test_quantiles_under_vmap_and_with_integer_weights():
+    x = ho.tensor([[1.0, 2.0, 4.0], [0.0, 8.0, 2.0]])
+    mapped = ho.vmap(lambda row, q: ho.quantile(row, q))(x, ho.tensor([0.25, 0.75]))
+    assert mapped.tolist() == [1.5, 5.0]
+    assert ho.quantile(x, 1, 1).tolist() == [4.0, 8.0]
+    assert ho.quantile(x.float(), 0.5).dtype == ho.float32
+
+
+def test_what_is_added_with_factor_zero_does_not_count():
+    x, a, b = ho.tensor([[math.nan]]), ho.tensor([[1.0, 2.0]]), ho.tensor([[3.0], [4.0]])
+    assert ho.addmm(x, a, b, beta=0).tolist() == [[11.0]]
+    assert ho.addmm(ho.tensor(1.0), a, b, beta=ho.tensor(2.0), alpha=ho.tensor(0.5)).tolist() == [[7.5]]
+    assert ho.inner(ho.tensor(2.0), a).tolist() == [[2.0, 4.0]]
+    assert ho.pdist(a).shape == (0,)
+    assert ho.cdist(ho.zeros(0, 2), a).shape == (0, 1)
+    assert ho.cross(ho.ones(3, 2), ho.ones(3, 2)).tolist() == ho.zeros(3, 2).tolist()
