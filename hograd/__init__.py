@@ -12,6 +12,7 @@ from hograd import autograd, check, errors, fft, func, linalg, special, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
+from hograd.control import cond, fori_loop, scan, while_loop
 from hograd.core.format import set_printoptions
 from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -354,6 +355,7 @@ from hograd.ops.trigonometry import (
     sinh,
     tan,
 )
+from hograd.roots import custom_root, fixed_point
 
 __version__ = "0.1.0"
 
@@ -454,6 +456,7 @@ __all__ = [
     "concat",
     "concatenate",
     "copysign",
+    "cond",
     "cos",
     "cosh",
     "count_nonzero",
@@ -463,6 +466,7 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_root",
     "default_generator",
     "deg2rad",
     "det",
@@ -495,6 +499,7 @@ __all__ = [
     "expm1",
     "eye",
     "fix",
+    "fixed_point",
     "flatten",
     "flip",
     "fliplr",
@@ -509,6 +514,7 @@ __all__ = [
     "fmin",
     "fmod",
     "frac",
+    "fori_loop",
     "from_dlpack",
     "from_numpy",
     "full",
@@ -662,6 +668,7 @@ __all__ = [
     "searchsorted",
     "select",
     "selu",
+    "scan",
     "set_default_dtype",
     "set_grad_enabled",
     "set_printoptions",
@@ -729,6 +736,7 @@ __all__ = [
     "vstack",
     "where",
     "xlogy",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

@@ -59,3 +59,7 @@ class GradcheckError(HogradError, AssertionError):
 
 class LinearAlgebraError(HogradError, LinAlgError, RuntimeError):
     """A matrix is singular, not positive definite, or an iteration on it did not converge."""
+
+
+class ConvergenceError(HogradError, RuntimeError):
+    """An iteration ended without the answer that it was to find."""

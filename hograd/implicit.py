@@ -190,7 +190,7 @@ class System:
 
     def on_arrays(self, function: Callable[..., Any], *arrays: Any) -> Any:
         """A function of tensors on arrays, as if no transform were open: none of them is part of one."""
-        with _no_transforms(), no_grad():
+        with no_transforms(), no_grad():
             return function(*map(wrap, arrays), system=self).value
 
     def iterate(self, x: Any, guess: Any, constants: Any) -> Any:
@@ -205,7 +205,7 @@ class System:
             # SciPy writes to what it gives and gets.
             return self.product(Tensor(v.reshape(n).astype(b.dtype)), p, constants).numpy().copy()
 
-        with _no_transforms(), np.errstate(all="ignore"):
+        with no_transforms(), np.errstate(all="ignore"):
             self._expect_constant(b, p, constants)
             with no_grad():
                 if not b.any():
@@ -244,7 +244,7 @@ class System:
 
 
 @contextlib.contextmanager
-def _no_transforms() -> Iterator[None]:
+def no_transforms() -> Iterator[None]:
     """Run as if no transform were open: what is computed from arrays is no part of them."""
     before = state.stack, state.floor, state.base
     state.stack, state.floor, state.base = [], 0, 0
