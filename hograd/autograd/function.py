@@ -27,7 +27,7 @@ class FunctionCtx:
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
         self._saved: dict[str, Any] = {"backward": [], "forward": None, "materialize": True}
-        self._constant: list[int] = []
+        self._constant: list[Any] = []
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (or None): inputs, answers, or anything computed from them."""
@@ -44,7 +44,7 @@ class FunctionCtx:
 
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """These answers are constants."""
-        self._constant = [id(y) for y in outputs]
+        self._constant = list(outputs)
 
     def mark_dirty(self, *inputs: Any) -> None:
         """Refused: operations do not write to their inputs here."""
@@ -196,7 +196,7 @@ class _FunctionCall(Call):
         for i, y in enumerate(outputs):
             if not isinstance(y, Tensor):
                 raise DtypeError(f"{self.name}.forward returned {type(y).__name__} at output {i}, expected a tensor.")
-        constant = [i for i, y in enumerate(outputs) if id(y) in ctx._constant]
+        constant = [i for i, y in enumerate(outputs) if any(y is c for c in ctx._constant)]
         # An input that is returned is a new tensor, as in PyTorch: the two have different derivatives.
         return [ops.clone(y) if any(y is x for x in inputs) else y for y in outputs], Residue(ctx.content(), constant)
 
@@ -215,7 +215,7 @@ class _FunctionCall(Call):
             )
         ctx = FunctionCtx(self.needs)
         self.cls.setup_context(ctx, self._full(inputs), tuple(outputs) if self.several else outputs[0])
-        constant = [i for i, y in enumerate(outputs) if id(y) in ctx._constant]
+        constant = [i for i, y in enumerate(outputs) if any(y is c for c in ctx._constant)]
         return Residue(ctx.content(), constant).place(inputs, outputs).bind(inputs, outputs)
 
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:

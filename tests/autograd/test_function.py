@@ -337,6 +337,21 @@ def test_non_differentiable_answers_are_constants():
     assert func.jvp(Both.apply, (x.detach(),), (x.detach(),))[1][1].tolist() == [0.0, 0.0]
 
 
+def test_marking_what_is_not_returned_marks_nothing():
+    class Marks(Function):
+        @staticmethod
+        def forward(ctx, x):
+            # One of the answers may come to lie in memory where the marked tensor was.
+            ctx.mark_non_differentiable(x > 0)
+            return tuple(x * i for i in range(50))
+
+        @staticmethod
+        def backward(ctx, *gs):
+            return gs[0]
+
+    assert all(y.requires_grad for y in Marks.apply(ho.tensor(1.0, requires_grad=True)))
+
+
 def test_once_differentiable():
     class Square(Function):
         @staticmethod

@@ -54,6 +54,46 @@ def test_results_equal_serial_ones(together):
     assert together(work) == serial
 
 
+class Scaled(ho.autograd.Function):
+    """Random draws in the forward, and something saved that is neither input nor answer."""
+
+    @staticmethod
+    def forward(ctx, x):
+        noise = ho.rand(*x.shape)
+        ctx.save_for_backward(noise * x.cos())
+        return noise * x.sin()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0]
+
+
+SHARED_CHECKPOINT = ho.func.checkpoint(lambda x: (x * ho.rand(*x.shape)).tanh() * x)
+SHARED_RULE = ho.func.custom_vjp(lambda x: x.exp())
+SHARED_RULE.defvjp(lambda x: (x.exp(), x.exp()), lambda y, g: (y * g,))
+
+
+def work_by_hand(i):
+    """Hooks, and functions with a derivative of their own, which all threads share."""
+    ho.manual_seed(i)
+    x = ho.tensor(np.random.default_rng(i).normal(size=4), requires_grad=True)
+    seen = []
+    results = []
+    for _ in range(10):
+        y = SHARED_CHECKPOINT(Scaled.apply(x)) + SHARED_RULE(x)
+        with y.register_hook(lambda g: seen.append(g.tolist()) or g * (i + 1)):
+            (g,) = ho.grad((y * y).sum(), x, create_graph=True)
+            (g * g).sum().backward()
+        results.append(x.grad.tolist())
+    mapped = ho.vmap(ho.func.grad(lambda x: SHARED_RULE(Scaled.apply(x))), randomness="different")(x.detach())
+    return [*seen, *results, mapped.tolist(), ho.rand().item()]
+
+
+def test_hooks_and_derivatives_by_hand_equal_serial_ones(together):
+    serial = [work_by_hand(i) for i in range(THREADS)]
+    assert together(work_by_hand) == serial
+
+
 def test_grad_mode_belongs_to_the_thread(together):
     middle = threading.Barrier(THREADS, timeout=60)
 
