@@ -97,9 +97,9 @@ def binary(
     return _publish(name, public, kernel, samples, doc, slopes is not None)
 
 
-def elementwise(name: str, kernel: Callable[..., Any], slopes: Any, arguments: str) -> Primitive:
+def elementwise(name: str, kernel: Callable[..., Any], slopes: Any, arguments: str, *, fused: Any = None) -> Primitive:
     """An elementwise primitive with parameters, or of three tensors; its public function is written by hand."""
-    return Primitive(name, kernel, arguments.split(), "elementwise", rules=slopes)
+    return Primitive(name, kernel, arguments.split(), "elementwise", rules=slopes, fused=fused)
 
 
 def linear(
@@ -120,9 +120,9 @@ def linear(
     return Primitive(name, kernel, names, kind, rules=[adjoint] + [None] * constants, batch=batch)
 
 
-def multilinear(name: str, kernel: Callable[..., Any], adjoints: Any, *, batch: Any) -> Primitive:
+def multilinear(name: str, kernel: Callable[..., Any], adjoints: Any, *, batch: Any, fused: Any = None) -> Primitive:
     """A primitive linear in each of two arguments."""
-    return Primitive(name, kernel, ["a", "b"], "multilinear", rules=adjoints, batch=batch)
+    return Primitive(name, kernel, ["a", "b"], "multilinear", rules=adjoints, batch=batch, fused=fused)
 
 
 def general(
@@ -133,9 +133,14 @@ def general(
     jvp: Any = None,
     batch: Any = None,
     arguments: str = "x",
+    fused: Any = None,
 ) -> Primitive:
-    """Any other primitive; `jvp` None takes the tangent from the vjp."""
-    return Primitive(name, kernel, arguments.split(), "general", rules=vjps, jvp=jvp, batch=batch)
+    """Any other primitive; `jvp` None takes the tangent from the vjp.
+
+    `fused`: a second form of the rules (or None) for order one alone, on arrays, which may use NumPy and write to what
+    it has made itself.
+    """
+    return Primitive(name, kernel, arguments.split(), "general", rules=vjps, jvp=jvp, batch=batch, fused=fused)
 
 
 def operation(
@@ -200,6 +205,10 @@ _TORCH_NAMES = [
     ("input", "a"),
     ("input", "A"),
     ("input", "values"),
+    ("input", "logits"),
+    ("input", "prediction"),
+    ("input1", "x1"),
+    ("input2", "x2"),
     ("other", "b"),
     ("mat2", "b"),
     ("vec", "b"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import no_grad, state
-from hograd.core.primitive import kernels, ops
+from hograd.core.primitive import fused_rules, kernels, ops
 from hograd.core.tape import FREED, Node
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, FreedGraphError, ShapeError
@@ -43,6 +43,7 @@ def backward_pass(
         transposing: cotangents are those of rules, not of users: for complex values the conjugates.
     """
     F = kernels if raw and not create_graph else ops
+    fused: dict[Any, Any] = fused_rules if F is kernels else {}
     order, needed = _plan(roots, wanted, all_lead_there)
     cotangents: dict[Node, Any] = {}
     for node, g in roots:
@@ -84,7 +85,7 @@ def backward_pass(
                 if F is ops and saved is not None:
                     saved = _unpack(node, saved, number, create_graph)
                 params = node.params
-                vjps = primitive.vjps
+                vjps: Any = fused.get(primitive, primitive.vjps)
                 for i, parent in enumerate(node.parents):
                     if parent is None or (needed is not None and parent not in needed):
                         continue

@@ -80,13 +80,18 @@ DIFFERENCES = [
         "gradient",
         "PyTorch's slope is 1/6 as it is in float32.",
     ),
+    # Draws
+    Difference("nn.functional.dropout", "draws", "The generators draw other numbers."),
+    Difference(
+        "nn.functional.scaled_dot_product_attention", "draws", "The generators draw other numbers.", given("dropout_p")
+    ),
     # Arguments
     Difference("linspace.tensor_overload", "refused", "The ends are numbers, not tensors."),
     Difference(
-        "nn.functional.cross_entropy",
+        "nn.functional.batch_norm",
         "refused",
-        "Weights and ignored classes are not offered.",
-        given("weight", "ignore_index"),
+        "A tensor with one axis has no channels.",
+        lambda args, kwargs: args[0].ndim < 2,
     ),
     Difference("norm.nuc", "refused", "`norm` is a norm of vectors; p='nuc' is one of matrices."),
     Difference("to", "refused", "`to` takes a dtype and no more: there is one device, and nothing is written to."),

@@ -11,6 +11,7 @@ from scipy import linalg, special
 from .references_arrays import ARRAYS
 from .references_elementwise import ELEMENTWISE
 from .references_fourier import FOURIER
+from .references_networks import NETWORKS
 
 
 def _torch_names(function: Any) -> Any:
@@ -104,22 +105,6 @@ def _take_along_axis(x: Any, indices: Any, axis: int) -> Any:
         source[axis] = int(np.broadcast_to(indices, out.shape)[place])
         out[place] = x[tuple(source)]
     return out
-
-
-def _cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
-    axis = 0 if logits.ndim == 1 else 1
-    p = special.softmax(logits, axis=axis)
-    if target.dtype.kind == "f":
-        losses = -np.sum(target * np.log(p), axis=axis)
-    else:
-        places = np.ndindex(target.shape)
-        picked = [np.moveaxis(p, axis, -1)[(*place, int(target[place]))] for place in places]
-        losses = -np.log(np.reshape(picked, target.shape))
-    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](losses)
-
-
-def _mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
-    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction]((prediction - target) ** 2)
 
 
 def _solve(a: Any, b: Any, left: bool = True) -> Any:
@@ -244,8 +229,7 @@ _BY_NAME: dict[str, Any] = {
     "linalg_matrix_norm": _matrix_norm,
     "linalg_norm": _linalg_norm,
     "linalg_cond": np.linalg.cond,
-    "cross_entropy": _cross_entropy,
-    "mse": _mse,
+    **NETWORKS,
 }
 
 _BY_NAME |= ARRAYS

@@ -11,6 +11,7 @@ import hograd as ho
 from hograd.core.declare import operations
 
 from .references import reference
+from .references_networks import NETWORKS
 from .samples import Bound, assert_equal, cotangents, differentiable, every_case
 
 
@@ -147,7 +148,7 @@ def test_operations_are_methods(operation, index):
 
 
 #: Functions of several tensors, losses, and what tensors have as operators, as `x[...]`, as `x.at` or as `detach`.
-ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sqrt", "cross_entropy", "mse"} | {
+ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sqrt"} | {*NETWORKS} | {
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "getitem", "at_add", "at_set", "stop_gradient",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
     "pad", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",

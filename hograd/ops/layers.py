@@ -1,0 +1,180 @@
+"""What layers of networks compute beside convolutions and normalisation; names and arguments are PyTorch's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.core.declare import case, operation
+from hograd.core.dispatch import wrap
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.ops.axes import tensor_of
+from hograd.ops.random import rand
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(5, 3), s.normal(4, 3), s.normal(4)),
+        case(s.normal(2, 5, 3), s.normal(4, 3)),
+        case(s.normal(3), s.normal(4, 3), s.normal(4)),
+    ],
+)
+def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
+    """x @ weight.T + bias.
+
+    Args:
+        x: shape (..., inputs) (`input`).
+        weight: shape (outputs, inputs); or (inputs,), for answers without that axis.
+        bias: shape (outputs,), or None.
+
+    >>> import hograd as ho
+    >>> ho.linear(ho.tensor([1.0, 2.0]), ho.tensor([[3.0, 4.0]]), ho.tensor([0.5]))
+    tensor([11.5000])
+    """
+    x, weight = tensor_of(x, "linear"), tensor_of(weight, "linear")
+    if not 1 <= weight.ndim <= 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
+        raise ShapeError(
+            f"linear: mat1 and mat2 shapes cannot be multiplied: x has shape {tuple(x.shape)} and weight "
+            f"{tuple(weight.shape)}, expected (..., inputs) and (outputs, inputs)."
+        )
+    y = ops.matmul(x, ops.mT(weight) if weight.ndim == 2 else weight)
+    if bias is None:
+        return y
+    bias = tensor_of(bias, "linear")
+    if tuple(bias.shape) not in (tuple(weight.shape[:-1]), (1,), ()):
+        raise ShapeError(f"linear: bias has shape {tuple(bias.shape)}, expected {tuple(weight.shape[:-1])}.")
+    return y + bias
+
+
+@operation(
+    None,
+    lambda s: [
+        case(np.array([[0, 2], [2, 3]]), s.normal(4, 3)),
+        case(np.array(2), s.normal(4, 3)),
+    ],
+)
+def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+    """Rows of a table,  weight[x].
+
+    Args:
+        x: integer tensor of any shape (`input`).
+        weight: shape (rows, features).
+        padding_idx: a row without derivative.
+
+    Returns:
+        Shape (*x.shape, features).
+
+    >>> import hograd as ho
+    >>> ho.embedding(ho.tensor([1, 0]), ho.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.]])
+    """
+    x, weight = tensor_of(x, "embedding"), tensor_of(weight, "embedding")
+    if x.dtype.kind not in "iu":
+        raise DtypeError(f"embedding: x has dtype {x.dtype}, expected integer rows of weight.")
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: 'weight' must be 2-D, found shape {tuple(weight.shape)}.")
+    rows = weight[x]
+    if padding_idx is None:
+        return rows
+    padding = ops.expand_dims(ops.eq(x, padding_idx % weight.shape[0]), -1)
+    return ops.where(padding, rows.detach(), rows)
+
+
+@operation(
+    None,
+    lambda s: [case(s.normal(3, 4), 0.0), case(s.normal(3, 4), 1.0), case(s.normal(3), 0.3, training=False)],
+)
+def dropout(x: Any, p: float = 0.5, training: bool = True, *, generator: Any = None) -> Tensor:
+    """Each element 0 with probability p, and the others divided by 1 - p.
+
+    Args:
+        x: floating tensor (`input`).
+        p: in [0, 1].
+        training: False: x as it is.
+        generator: a `numpy.random.Generator`; default the thread's own. Equal states give equal draws.
+
+    >>> import hograd as ho
+    >>> ho.dropout(ho.tensor([1.0, 2.0]), 1.0)
+    tensor([0., 0.])
+    """
+    x = tensor_of(x, "dropout")
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}.")
+    if not training or p == 0:
+        return ops.clone(x)
+    if p == 1:
+        return x * 0.0
+    kept = ops.ge(rand(x.shape, generator=generator), p)
+    return ops.where(kept, x / (1 - p), 0.0)
+
+
+def _causal(scores: Any) -> Any:
+    """Which keys lie not behind each query."""
+    shape = tuple(scores.shape[-2:])
+    while isinstance(scores, Tensor):
+        scores = scores.value
+    return wrap(np.tril(np.ones_like(scores, shape=shape, dtype=bool)))
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(5, 4), s.normal(5, 2)),
+        case(s.normal(2, 3, 4), s.normal(2, 3, 4), s.normal(2, 3, 2), is_causal=True),
+        case(s.normal(3, 4), s.normal(5, 4), s.normal(5, 2), s.normal(3, 5), scale=0.3),
+        case(s.normal(3, 4), s.normal(4, 4), s.normal(4, 2), np.tri(3, 4) > 0),
+    ],
+)
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    *,
+    generator: Any = None,
+) -> Tensor:
+    """softmax(query @ key.T * scale + mask) @ value.
+
+    Args:
+        query: shape (..., n, d).
+        key: shape (..., m, d).
+        value: shape (..., m, e).
+        attn_mask: broadcast to (..., n, m): floating, added to the scores; or bool, True where to look.
+        dropout_p: probability with which a weight is dropped.
+        is_causal: look at no key behind the query's own place; not together with a mask.
+        scale: default 1 / sqrt(d).
+        generator: of the dropout.
+
+    Returns:
+        Shape (..., n, e); 0 for a query that may look nowhere, as in PyTorch.
+
+    >>> import hograd as ho
+    >>> q = ho.zeros(1, 2)
+    >>> ho.scaled_dot_product_attention(q, ho.ones(2, 2), ho.tensor([[1.0], [3.0]]))
+    tensor([[2.]])
+    """
+    query, key, value = (tensor_of(x, "scaled_dot_product_attention") for x in (query, key, value))
+    if attn_mask is not None and is_causal:
+        raise ArgumentError("scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True.")
+    scores = ops.matmul(query, ops.mT(key)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    mask: Any = _causal(scores) if is_causal else attn_mask
+    if mask is not None:
+        mask = tensor_of(mask, "scaled_dot_product_attention")
+        scores = ops.where(mask, scores, -math.inf) if mask.dtype == np.bool_ else scores + mask
+    if attn_mask is None:
+        weights = ops.softmax(scores, -1)
+    else:
+        nowhere = ops.all(ops.eq(scores, -math.inf), -1, True)
+        weights = ops.where(nowhere, 0.0, ops.softmax(ops.where(nowhere, 0.0, scores), -1))
+    if dropout_p:
+        weights = dropout(weights, dropout_p, generator=generator)
+    return ops.matmul(weights, value)

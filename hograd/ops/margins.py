@@ -1,0 +1,221 @@
+"""Losses of two classes, of margins and of angles; names, arguments and defaults are PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hograd.core.declare import case, operation
+from hograd.core.primitive import ops
+from hograd.core.tensor import Tensor
+from hograd.errors import ShapeError
+from hograd.ops.axes import tensor_of
+from hograd.ops.losses import alike, reduced
+
+#: The logarithm below which a probability counts as this one, as in PyTorch.
+_LEAST_LOG = -100.0
+
+
+def _log_of_probability(p: Any) -> Any:
+    lost = ops.lt(p, np.exp(_LEAST_LOG))
+    return ops.where(lost, _LEAST_LOG, ops.log(ops.where(lost, 1.0, p)))
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.simplex(3, 4), s.simplex(3, 4)),
+        case(s.simplex(3, 4), s.simplex(3, 4), s.positive(4), reduction="none"),
+    ],
+)
+def binary_cross_entropy(x: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Tensor:
+    """-w (t ln x + (1 - t) ln(1 - x))  for probabilities x.
+
+    Args:
+        x: probabilities in [0, 1] (`input`).
+        target: t in [0, 1], of the shape of `x`.
+        weight: w, broadcast against `x`; default 1.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    The logarithms are at least -100, as in PyTorch, and have the derivative 0 where they are cut off (there PyTorch
+    gives -t / 1e-12). Prefer `binary_cross_entropy_with_logits`, which needs no limit.
+
+    >>> import hograd as ho
+    >>> ho.binary_cross_entropy(ho.tensor([0.5, 0.2]), ho.tensor([1.0, 0.0]), reduction="none")
+    tensor([0.6931, 0.2231])
+    """
+    x, target = alike(x, target, "binary_cross_entropy")
+    losses = -(target * _log_of_probability(x) + (1 - target) * _log_of_probability(1 - x))
+    return reduced(_weighted(losses, weight), reduction, "binary_cross_entropy")
+
+
+def _weighted(losses: Any, weight: Any) -> Any:
+    return losses if weight is None else losses * tensor_of(weight, "weight")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4) * 5, s.simplex(3, 4)),
+        case(s.normal(3, 4), s.simplex(3, 4), s.positive(4), reduction="none"),
+        case(s.normal(3, 4), s.simplex(3, 4), pos_weight=2.5, reduction="sum"),
+    ],
+)
+def binary_cross_entropy_with_logits(
+    x: Any, target: Any, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
+) -> Tensor:
+    """-w (q t ln sigmoid(x) + (1 - t) ln(1 - sigmoid(x))),  stable for large |x|.
+
+    Args:
+        x: logits (`input`).
+        target: t in [0, 1], of the shape of `x`.
+        weight: w, broadcast against `x`; default 1.
+        reduction: "mean" over all elements, "sum" or "none".
+        pos_weight: q, the weight of positive examples, broadcast against `x`; default 1.
+
+    >>> import hograd as ho
+    >>> ho.binary_cross_entropy_with_logits(ho.tensor([0.0, -80.0]), ho.tensor([1.0, 1.0]), reduction="none")
+    tensor([ 0.6931, 80.0000])
+    """
+    x, target = alike(x, target, "binary_cross_entropy_with_logits")
+    minus_log = ops.softplus(-x)
+    if pos_weight is not None:
+        minus_log = minus_log * (1 + (tensor_of(pos_weight, "pos_weight") - 1) * target)
+    return reduced(_weighted((1 - target) * x + minus_log, weight), reduction, "binary_cross_entropy_with_logits")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), np.sign(s.away_from_zero(3, 4)).astype(int)),
+        case(s.normal(5), np.array([1, -1, 1, -1, -1]), margin=0.5, reduction="none"),
+    ],
+)
+def hinge_embedding_loss(x: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """x  where the target is 1,  max(0, margin - x)  where it is -1; its derivative at the margin is -1.
+
+    Args:
+        x: distances (`input`).
+        target: 1 or -1, of the shape of `x`.
+        margin: number.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.hinge_embedding_loss(ho.tensor([0.3, 0.3]), ho.tensor([1, -1]), reduction="none")
+    tensor([0.3000, 0.7000])
+    """
+    x, target = alike(x, target, "hinge_embedding_loss")
+    # As in PyTorch, another target gets both terms.
+    near = ops.where(ops.ne(target, -1), x, 0.0)
+    far = ops.where(ops.ne(target, 1), ops.clip(margin - x, 0), 0.0)
+    return reduced(near + far, reduction, "hinge_embedding_loss")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(5), s.normal(5), np.array([1, -1, 1, -1, -1])),
+        case(s.normal(3, 4), s.normal(3, 4), np.array(1), margin=0.5, reduction="none"),
+    ],
+)
+def margin_ranking_loss(x1: Any, x2: Any, target: Any, *, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """max(0, margin - t (x1 - x2)):  x1 shall be larger where t is 1, x2 where it is -1.
+
+    Args:
+        x1, x2: floating tensors (`input1`, `input2`), broadcast against `target`.
+        target: t, 1 or -1.
+        margin: number.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.margin_ranking_loss(ho.tensor([1.0, 2.0]), ho.tensor([3.0, 1.0]), ho.tensor([1, 1]), reduction="none")
+    tensor([2., 0.])
+    """
+    x1, x2, target = (tensor_of(x, "margin_ranking_loss") for x in (x1, x2, target))
+    return reduced(ops.clip(margin - target * (x1 - x2), 0), reduction, "margin_ranking_loss")
+
+
+@operation(None, lambda s: [case(s.normal(3, 4), np.sign(s.away_from_zero(3, 4)).astype(int))])
+def soft_margin_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """ln(1 + e**(-t x)),  stable for large |x|.
+
+    Args:
+        x: floating tensor (`input`).
+        target: t, 1 or -1, of the shape of `x`.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.soft_margin_loss(ho.tensor([0.0, 80.0]), ho.tensor([1, -1]), reduction="none")
+    tensor([ 0.6931, 80.0000])
+    """
+    x, target = alike(x, target, "soft_margin_loss")
+    return reduced(ops.softplus(-target * x), reduction, "soft_margin_loss")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(3, 4)),
+        case(s.normal(3, 4), s.normal(4), dim=-1),
+        case(s.normal(1, 2, 3), s.normal(2, 1, 3), dim=-2),
+        case(s.normal(4), s.normal(4), axis=0),
+    ],
+)
+def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Tensor:
+    """Cosine of the angle between vectors,  <x1, x2> / (max(|x1|, eps) max(|x2|, eps)).
+
+    Args:
+        x1, x2: floating tensors, broadcast against each other.
+        axis: the axis of the vectors (`dim`).
+        eps: least norm; at a zero vector the derivatives are those of  <x1, x2> / (eps |x2|).
+
+    >>> import hograd as ho
+    >>> ho.cosine_similarity(ho.tensor([[3.0, 4.0]]), ho.tensor([[1.0, 0.0]]))
+    tensor([0.6000])
+    """
+    x1, x2 = tensor_of(x1, "cosine_similarity"), tensor_of(x2, "cosine_similarity")
+    if x1.shape != x2.shape:
+        shape = np.broadcast_shapes(x1.shape, x2.shape)
+        x1, x2 = ops.broadcast_to(x1, shape), ops.broadcast_to(x2, shape)
+    return ops.sum(x1 * x2, axis) / (_length(x1, axis, eps) * _length(x2, axis, eps))
+
+
+def _length(x: Any, axis: int, eps: float) -> Any:
+    # The root is kept from 0, where its derivatives are infinite.
+    squares = ops.sum(ops.square(x), axis)
+    short = ops.lt(squares, eps * eps)
+    return ops.where(short, eps, ops.sqrt(ops.where(short, 1.0, squares)))
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(3, 4), np.array([1, -1, 1])),
+        case(s.normal(4), s.normal(4), np.array(1), margin=0.2, reduction="sum"),
+    ],
+)
+def cosine_embedding_loss(x1: Any, x2: Any, target: Any, *, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """1 - cos(x1, x2)  where the target is 1,  max(0, cos(x1, x2) - margin)  where it is -1.
+
+    Args:
+        x1, x2: shape (n, d) or (d,) (`input1`, `input2`).
+        target: 1 or -1, shape (n,) or ().
+        margin: in [-1, 1].
+        reduction: "mean" over all pairs, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.cosine_embedding_loss(ho.tensor([[3.0, 4.0]]), ho.tensor([[1.0, 0.0]]), ho.tensor([1]))
+    tensor(0.4000)
+    """
+    x1, x2, target = (tensor_of(x, "cosine_embedding_loss") for x in (x1, x2, target))
+    if x1.shape != x2.shape or x1.shape[:-1] != target.shape or not 1 <= x1.ndim <= 2:
+        raise ShapeError(
+            f"cosine_embedding_loss: x1, x2 and target have shapes {tuple(x1.shape)}, {tuple(x2.shape)} and "
+            f"{tuple(target.shape)}, expected (n, d), (n, d) and (n,), or these without n."
+        )
+    cosine = cosine_similarity(x1, x2, -1)
+    losses = ops.where(ops.eq(target, 1), 1 - cosine, 0.0) + ops.where(
+        ops.eq(target, -1), ops.clip(cosine - margin, 0), 0.0
+    )
+    return reduced(losses, reduction, "cosine_embedding_loss")
