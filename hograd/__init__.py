@@ -30,7 +30,7 @@ from hograd.ops.arithmetic import (
     square,
     sub,
 )
-from hograd.ops.complex import complex, conj, imag, is_complex, real, view_as_complex, view_as_real
+from hograd.ops.complex import angle, complex, conj, imag, is_complex, polar, real, sgn, view_as_complex, view_as_real
 from hograd.ops.contract import dot, einsum, matmul, outer, tensordot
 from hograd.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from hograd.ops.convert import (
@@ -376,12 +376,13 @@ __version__ = "0.1.0"
 float16, float32, float64 = _numpy.dtype("f2"), _numpy.dtype("f4"), _numpy.dtype("f8")
 int8, int16, int32, int64 = _numpy.dtype("i1"), _numpy.dtype("i2"), _numpy.dtype("i4"), _numpy.dtype("i8")
 uint8, bool = _numpy.dtype("u1"), _numpy.dtype("?")
+complex64, complex128 = _numpy.dtype("c8"), _numpy.dtype("c16")
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 
 multiply, subtract, divide, true_divide, negative = mul, sub, div, div, neg
 absolute, power, clamp, detach, movedim = abs, pow, clip, stop_gradient, moveaxis
-sgn, positive = sign, clone
+positive = clone
 arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
 fix = trunc
@@ -389,6 +390,18 @@ lgamma = special.gammaln
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
+    "angle",
+    "complex",
+    "complex128",
+    "complex64",
+    "polar",
+    "conj",
+    "fft",
+    "imag",
+    "is_complex",
+    "real",
+    "view_as_complex",
+    "view_as_real",
     "Tensor",
     "abs",
     "absolute",
@@ -462,11 +475,9 @@ __all__ = [
     "clone",
     "column_stack",
     "combinations",
-    "complex",
     "concat",
     "concatenate",
     "cond",
-    "conj",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -519,7 +530,6 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
-    "fft",
     "fix",
     "fixed_point",
     "flatten",
@@ -566,7 +576,6 @@ __all__ = [
     "huber_loss",
     "hypot",
     "i0",
-    "imag",
     "index_add",
     "index_copy",
     "index_fill",
@@ -579,7 +588,6 @@ __all__ = [
     "int64",
     "int8",
     "inverse",
-    "is_complex",
     "is_grad_enabled",
     "isclose",
     "isfinite",
@@ -686,7 +694,6 @@ __all__ = [
     "randn_like",
     "randperm",
     "ravel",
-    "real",
     "reciprocal",
     "relu",
     "relu6",
@@ -771,8 +778,6 @@ __all__ = [
     "var",
     "var_mean",
     "vdot",
-    "view_as_complex",
-    "view_as_real",
     "vmap",
     "vsplit",
     "vstack",

@@ -4,6 +4,7 @@ The last two axes are the matrix; all others are batch axes, which are broadcast
 """
 
 from hograd.implicit import solve_matvec
+from hograd.ops.contract import matmul
 from hograd.ops.linalg_factor import cholesky, det, qr, slogdet
 from hograd.ops.linalg_norms import (
     cond,
@@ -12,13 +13,17 @@ from hograd.ops.linalg_norms import (
     matrix_power,
     multi_dot,
     norm,
+    tensorinv,
+    tensorsolve,
     vander,
+    vecdot,
     vector_norm,
 )
 from hograd.ops.linalg_solve import inv, lstsq, pinv, solve, solve_triangular
 from hograd.ops.linalg_spectral import eigh, eigvalsh, matrix_rank, svd, svdvals
 
 __all__ = [
+    "matmul",
     "cholesky",
     "cond",
     "det",
@@ -40,6 +45,9 @@ __all__ = [
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
     "vander",
+    "vecdot",
     "vector_norm",
 ]

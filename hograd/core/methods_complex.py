@@ -28,6 +28,12 @@ class ComplexMethods:
     def conj(self) -> Tensor:
         return ops.conj(self)
 
+    def angle(self) -> Tensor:
+        return ops.angle(self)
+
+    def sgn(self) -> Tensor:
+        return ops.sgn(self)
+
     def is_complex(self) -> bool:
         """Whether the elements are complex numbers."""
         return self.dtype.kind == "c"  # type: ignore[attr-defined]

@@ -189,6 +189,3 @@ class ElementwiseMethods:
 
     def positive(self) -> Tensor:
         return ops.clone(self)
-
-    def sgn(self) -> Tensor:
-        return ops.sign(self)

@@ -9,6 +9,7 @@ enter and leave a backward pass.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,47 @@ def conj(x: Any) -> Tensor:
     """
     x = tensor_of(x, "conj")
     return wrap(apply(_conj, (x,), {})) if x.dtype.kind == "c" else x
+
+
+@composite(lambda s: [case(s.away_from_zero(3) + 1j * s.normal(3)), case(s.away_from_zero(3))])
+def angle(F: Any, x: Any) -> Any:
+    """Angle of complex numbers against the positive axis, in (-pi, pi]; of real ones 0, or pi for negative ones.
+
+    >>> import hograd as ho
+    >>> ho.angle(ho.tensor([1.0 + 1.0j, -1.0 + 0.0j]))
+    tensor([0.7854, 3.1416])
+    """
+    x = operand(F, x, "angle")
+    if x.dtype.kind == "c":
+        return F.atan2(F.imag(x), F.real(x))
+    return F.where(F.lt(x, 0), math.pi, 0 * F.sign(x))
+
+
+@composite(lambda s: [case(s.positive(3), s.normal(3))])
+def polar(F: Any, abs: Any, angle: Any) -> Any:
+    """Complex numbers from their absolute values and angles.
+
+    >>> import hograd as ho
+    >>> ho.polar(ho.tensor([2.0]), ho.tensor([0.0]))
+    tensor([2.+0.j])
+    """
+    abs, angle = operand(F, abs, "polar"), operand(F, angle, "polar")
+    return F.complex(abs * F.cos(angle), abs * F.sin(angle))
+
+
+@composite(lambda s: [case(s.complex(3)), case(s.away_from_zero(3))])
+def sgn(F: Any, x: Any) -> Any:
+    """Direction of complex numbers,  x / |x|,  and 0 at 0; the sign of real ones.
+
+    >>> import hograd as ho
+    >>> ho.sgn(ho.tensor([3.0j, 0.0j]))
+    tensor([0.+1.j, 0.+0.j])
+    """
+    x = operand(F, x, "sgn")
+    if x.dtype.kind != "c":
+        return F.sign(x)
+    size = F.abs(x)
+    return x / F.where(F.eq(size, 0), 1.0, size)
 
 
 @composite(lambda s: [case(s.complex(2, 3)), case(s.complex())])

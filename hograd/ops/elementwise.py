@@ -232,9 +232,15 @@ abs = unary(
 )
 
 
+def _sign_kernel(x: Any) -> Any:
+    if x.dtype.kind == "c":
+        raise TypeError("complex numbers have a direction: sgn")
+    return np.sign(x)
+
+
 sign = unary(
     "sign",
-    np.sign,
+    _sign_kernel,
     0,
     integers=True,
     samples=away_from_zero,

@@ -142,6 +142,85 @@ def multi_dot(tensors: Any) -> Tensor:
     return ops.reshape(y, (() if row else y.shape[:1]) + (() if column else y.shape[1:]))
 
 
+@composite(lambda s: [case(s.normal(2, 3), s.normal(3)), case(s.normal(3, 2), s.normal(3, 1), 0)], name="linalg_vecdot")
+def vecdot(F: Any, x: Any, y: Any, axis: int = -1) -> Any:
+    """Inner products of vectors,  sum conj(x) y,  along an axis; the others are broadcast.
+
+    Args:
+        x, y: tensors.
+        axis: that of the vectors (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.linalg.vecdot(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    x, y = operand(F, x, "vecdot"), operand(F, y, "vecdot")
+    return F.sum((F.conj(x) if x.dtype.kind == "c" else x) * y, axis=axis)
+
+
+def _square(name: str, shape: Any, count: int) -> int:
+    """The number of unknowns of a matrix whose rows are the first `count` axes."""
+    rows, columns = math.prod(shape[:count]), math.prod(shape[count:])
+    if rows != columns:
+        raise ShapeError(
+            f"linalg.{name}: A has shape {tuple(shape)}, expected the product of its first {count} lengths, {rows}, to "
+            f"be that of the others, {columns}."
+        )
+    return rows
+
+
+@composite(
+    lambda s: [case(s.regular(4).reshape(2, 2, 4), s.normal(2, 2)), case(s.regular(6).reshape(6, 3, 2), s.normal(6))],
+    name="linalg_tensorsolve",
+)
+def tensorsolve(F: Any, A: Any, B: Any) -> Any:
+    """Solution X of  tensordot(A, X, X.ndim) = B.
+
+    Args:
+        A: shape (*B.shape, *X.shape), where X has as many elements as B.
+        B: tensor.
+
+    >>> import hograd as ho
+    >>> ho.linalg.tensorsolve(ho.reshape(2 * ho.eye(4), (4, 2, 2)), ho.tensor([2.0, 4.0, 6.0, 8.0]))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    a, b = operand(F, A, "tensorsolve"), operand(F, B, "tensorsolve")
+    if tuple(a.shape[: b.ndim]) != tuple(b.shape):
+        raise ShapeError(
+            f"linalg.tensorsolve: A has shape {tuple(a.shape)}, expected its first lengths to be those of B, "
+            f"{tuple(b.shape)}."
+        )
+    n = _square("tensorsolve", a.shape, b.ndim)
+    y = F.linalg_solve(F.reshape(a, (n, n)), F.reshape(b, (n,)))
+    return F.reshape(y, tuple(a.shape[b.ndim :]))
+
+
+@composite(
+    lambda s: [case(s.regular(6).reshape(2, 3, 6), 2), case(s.regular(4).reshape(4, 2, 2), ind=1)],
+    name="linalg_tensorinv",
+)
+def tensorinv(F: Any, A: Any, ind: int = 2) -> Any:
+    """Inverse of a tensor as a map from its last axes to the first `ind` ones.
+
+    Args:
+        A: tensor whose first `ind` lengths have the product of the others.
+        ind: at least 1.
+
+    Returns:
+        Shape (*A.shape[ind:], *A.shape[:ind]).
+
+    >>> import hograd as ho
+    >>> ho.linalg.tensorinv(ho.reshape(2 * ho.eye(4), (4, 2, 2)), 1).shape
+    (2, 2, 4)
+    """
+    a = operand(F, A, "tensorinv")
+    if ind < 1:
+        raise ArgumentError(f"linalg.tensorinv got ind={ind}, expected at least 1.")
+    n = _square("tensorinv", a.shape, ind)
+    return F.reshape(F.linalg_inv(F.reshape(a, (n, n))), (*a.shape[ind:], *a.shape[:ind]))
+
+
 @composite(lambda s: [case(s.normal(3)), case(s.normal(2, 3), N=4), case(s.normal(2), N=2)], name="linalg_vander")
 def vander(F: Any, x: Any, *, N: int | None = None) -> Any:
     """Vandermonde matrices: the powers of each element from 0 to N - 1, in a row.

@@ -230,7 +230,7 @@ def var(
     keepdims: bool = False,
     unbiased: bool | None = None,
 ) -> Any:
-    """Variance over `axis`:  sum (x - mean)**2 / max(n - correction, 0).
+    """Variance over `axis`:  sum |x - mean|**2 / max(n - correction, 0).
 
     Args:
         x: floating tensor.
@@ -255,7 +255,8 @@ def var(
     axes = axes_of(axis, x.ndim, "var")
     centered = x - F.mean(x, axis=axes, keepdims=True)
     freedom = math.prod([x.shape[a] for a in axes]) - correction
-    return F.sum(centered * centered, axis=axes, keepdims=keepdims) / (freedom if freedom > 0 else math.nan)
+    squares = F.real(centered * F.conj(centered)) if x.dtype.kind == "c" else centered * centered
+    return F.sum(squares, axis=axes, keepdims=keepdims) / (freedom if freedom > 0 else math.nan)
 
 
 @composite(_moments)

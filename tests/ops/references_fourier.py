@@ -28,6 +28,8 @@ def _shift(name: str) -> Any:
 
 FOURIER: dict[str, Any] = {
     "complex": lambda a, b: a + 1j * b,
+    "polar": lambda size, angle: size * np.exp(1j * angle),
+    "sgn": np.sign,
     "view_as_real": lambda x: np.stack([x.real, x.imag], -1),
     "view_as_complex": lambda x: x[..., 0] + 1j * x[..., 1],
     **{f"fft_{name}": _transform(name) for name in ("fft", "ifft", "rfft", "irfft")},

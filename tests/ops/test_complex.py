@@ -98,6 +98,20 @@ def test_the_size_of_zero_has_derivative_zero():
     assert_equal(func.grad(ho.norm)(ho.tensor([0j, 0j])), np.zeros(2, complex))
 
 
+def test_variances_and_directions_of_complex_numbers():
+    z = ho.tensor(Z)
+    assert_equal(ho.var(z), np.var(Z, ddof=1))
+    assert_equal(ho.std(z, correction=0), np.std(Z))
+    assert_equal(func.grad(ho.var)(z), Z - Z.mean())
+    assert_equal(ho.polar(ho.abs(z), z.angle()), Z)
+    assert_equal(func.grad(lambda z: z.angle().sum())(z), 1j * Z / np.abs(Z) ** 2)
+    assert_equal(func.grad(lambda z: (z.sgn() * z.conj()).real.sum())(z), Z / np.abs(Z))
+    assert ho.angle(ho.tensor([-1.0, 0.0, 2.0])).tolist() == [np.pi, 0, 0]
+    assert_equal(ho.linalg.vecdot(z, ho.tensor(W)), np.vdot(Z, W))
+    with pytest.raises(ho.errors.DtypeError, match="sign is not defined for complex128"):
+        ho.sign(z)
+
+
 def test_complex_systems_have_the_derivatives_of_their_parts():
     random = np.random.default_rng(3)
     parts = [ho.tensor(random.normal(size=shape) + 2 * np.eye(*shape)) for shape in [(2, 2), (2, 2), (2, 1), (2, 1)]]

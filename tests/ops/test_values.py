@@ -152,7 +152,7 @@ ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sq
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "getitem", "at_add", "at_set", "stop_gradient",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
     "pad", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
-    "complex", "view_as_complex", "view_as_real", "real", "imag",
+    "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
 }  # fmt: skip
 #: What PyTorch has in `nn.functional` or `special` alone, or calls otherwise there.
 ONLY_FUNCTIONS |= {
