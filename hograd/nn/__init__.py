@@ -26,10 +26,22 @@ True
 """
 
 from hograd.nn import init
+from hograd.nn.attention import multi_head_attention
+from hograd.nn.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
+from hograd.nn.dropout import dropout
 from hograd.nn.layer import Layer, Scope
-from hograd.nn.linear import linear
-from hograd.nn.networks import mlp, residual, sequential
-from hograd.nn.normalization import batch_norm
+from hograd.nn.linear import embedding, linear
+from hograd.nn.networks import conv4, mlp, residual, sequential
+from hograd.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from hograd.nn.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    flatten,
+    max_pool1d,
+    max_pool2d,
+)
 from hograd.nn.recurrent import Cell, gru_cell, lstm_cell, recurrent, rnn_cell
 from hograd.nn.summary import count
 
@@ -37,15 +49,35 @@ __all__ = [
     "Cell",
     "Layer",
     "Scope",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv4",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "count",
+    "dropout",
+    "embedding",
+    "flatten",
+    "group_norm",
     "gru_cell",
     "init",
+    "instance_norm",
+    "layer_norm",
     "linear",
     "lstm_cell",
+    "max_pool1d",
+    "max_pool2d",
     "mlp",
+    "multi_head_attention",
     "recurrent",
     "residual",
+    "rms_norm",
     "rnn_cell",
     "sequential",
 ]

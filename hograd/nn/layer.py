@@ -289,7 +289,8 @@ class Scope:
             raise ArgumentError(
                 f"{self.where} draws random numbers in training: pass key=, such as (seed, step), whole numbers."
             )
-        return np.random.default_rng(self._key)
+        # NumPy takes (3,) and (3, 0) for one seed, unless the number of numbers stands in front.
+        return np.random.default_rng((len(self._key), *self._key))
 
     def run(self, name: str, *inputs: Any) -> Any:
         """The output of the layer inside of that name."""
@@ -314,9 +315,15 @@ class Scope:
 
     def compute(self, inputs: tuple[Any, ...]) -> Any:
         """The output of the layer that this scope belongs to."""
+        records = self._mode.records
+        before = len(records or ())
         y = self._layer.forward(self, *inputs)
-        if not self._layer.children():
-            self._record(self._path, self._layer, y, self.params)
+        if records is not None:
+            # What the layers inside have told is not told again.
+            inside = self._layer.children() if len(records) > before else {}
+            own = {name: p for name, p in self.params.items() if name not in inside}
+            if own or not inside:
+                self._record(self._path, self._layer, y, own)
         return y
 
     def _record(self, path: tuple[str, ...], layer: Any, y: Any, params: Any) -> None:
@@ -331,7 +338,7 @@ def called(value: Any) -> str:
 
 def _numbers(value: Any, name: str) -> list[int]:
     """Whole numbers of at least 0 as a list."""
-    given = [value] if np.ndim(value) == 0 else list(value)
+    given = list(value) if isinstance(value, Sequence) or getattr(value, "ndim", 0) else [value]
     try:
         numbers = [int(v.__index__()) for v in given]
     except LevelError:
@@ -351,3 +358,11 @@ def size(value: Any, name: str, least: int = 1) -> int:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise ArgumentError(f"{name} is {value!r}, expected a whole number of at least {least}.")
     return int(value)
+
+
+def each_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """A whole number, or one for each axis, as a tuple, checked."""
+    given = tuple(value) if isinstance(value, Sequence) else (value,) * rank
+    if len(given) != rank:
+        raise ArgumentError(f"{name} is {value!r}, expected a whole number of at least {least}, or {rank} of them.")
+    return tuple(size(v, name, least) for v in given)

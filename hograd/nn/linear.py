@@ -1,12 +1,13 @@
-"""Layers that are linear in their input: products with a weight, convolutions, rows of a table."""
+"""Layers that are one product with a weight, or one look-up in it."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from hograd.errors import ShapeError
-from hograd.nn.init import Initializer, uniform
+from hograd.core.primitive import ops
+from hograd.errors import ArgumentError, ShapeError
+from hograd.nn.init import Initializer, normal, uniform
 from hograd.nn.layer import Layer, Params, Scope, size
 
 
@@ -66,5 +67,43 @@ class linear(Layer):
     def forward(self, scope: Scope, x: Any) -> Any:
         if not x.ndim or x.shape[-1] != self.inputs:
             raise ShapeError(f"{scope.where}: x has shape {tuple(x.shape)}, expected (..., {self.inputs}).")
-        y = x @ scope["weight"].t()
-        return y + scope["bias"] if self.bias else y
+        return ops.linear(x, scope["weight"], scope["bias"] if self.bias else None)
+
+
+class embedding(Layer):
+    """Rows of a table,  weight[x].
+
+    Args:
+        rows: how many rows, such as words.
+        features: length of a row.
+        padding_idx: a row that starts as 0 and has no derivative.
+        weight_init: see `nn.init`; default normal with mean 0 and standard deviation 1, as in PyTorch.
+
+    Parameter: weight (rows, features). Input: integers of any shape; output (*shape, features).
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> table = nn.embedding(10, 3)
+    >>> table.apply(table.init(0), ho.tensor([[1, 2], [3, 3]])).shape
+    (2, 2, 3)
+    """
+
+    rows: int
+    features: int
+    padding_idx: int | None = None
+    weight_init: Initializer | None = None
+
+    def __post_init__(self) -> None:
+        size(self.rows, "embedding: rows")
+        size(self.features, "embedding: features")
+        if self.padding_idx is not None and not -self.rows <= self.padding_idx < self.rows:
+            raise ArgumentError(f"embedding: padding_idx is {self.padding_idx}, expected one of the {self.rows} rows.")
+
+    def make_params(self, generator: Any, dtype: Any) -> Params:
+        weight = (self.weight_init or normal)((self.rows, self.features), generator=generator, dtype=dtype)
+        if self.padding_idx is not None:
+            weight = weight.at[self.padding_idx].set(0.0)
+        return {"weight": weight}
+
+    def forward(self, scope: Scope, x: Any) -> Any:
+        return ops.embedding(x, scope["weight"], self.padding_idx)

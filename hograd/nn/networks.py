@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, overload
 
 from hograd.errors import ArgumentError
+from hograd.nn.conv import conv2d
 from hograd.nn.init import Initializer
 from hograd.nn.layer import Function, Layer, Scope, called
 from hograd.nn.linear import linear
+from hograd.nn.normalization import Statistics, batch_norm
+from hograd.nn.pooling import flatten, max_pool2d
 from hograd.ops.elementwise import relu
 
 
@@ -163,3 +167,81 @@ def mlp(
             layers[f"norm{i}"] = norm(outputs)
         layers[f"activation{i}"] = activation
     return sequential(**layers, head=linear(sizes[-2], sizes[-1], **options))
+
+
+def conv4(
+    image: Sequence[int],
+    classes: int,
+    *,
+    filters: int = 64,
+    norm: Statistics | Callable[[int], Layer] | None = "transductive",
+    steps: int | None = None,
+    activation: Function = relu,
+    weight_init: Initializer | None = None,
+    bias_init: Initializer | None = None,
+) -> sequential:
+    """The backbone of few-shot learning: four blocks of 3 x 3 convolution, normalisation, relu, pooling; a linear head.
+
+    The convolutions have padding 1, and max-pooling halves height and width, rounded down (Vinyals et al., 2016; Finn
+    et al., 2017, with 32 or 64 filters).
+
+    Args:
+        image: channels, height and width, such as (1, 28, 28) for Omniglot and (3, 84, 84) for miniImageNet; height and
+            width at least 16.
+        classes: how many outputs.
+        filters: channels of every block.
+        norm: "transductive" as in MAML's experiments; "running"; "per_step" as in MAML++, with statistics, weight and
+            bias for each of the inner steps; a function of the number of channels, such as
+            `lambda n: nn.group_norm(8, n)`; or None. See `nn.batch_norm`.
+        steps: number of inner steps, for "per_step".
+        activation: after each normalisation.
+        weight_init, bias_init: of convolutions and head, see `nn.init`; default as for `nn.conv2d`.
+
+    Returns:
+        Layers named block1 (with conv, norm, activation and pool), ..., block4, flatten and head.
+
+    One step of MAML on a task, and the gradient through it; `vmap` does it for several tasks:
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> net = nn.conv4((1, 16, 16), classes=5, filters=4)
+    >>> params = net.init(0)
+    >>> def loss(params, images, labels):
+    ...     return ho.cross_entropy(net.apply(params, images), labels)
+    >>> def loss_after_adaptation(params, support, query):
+    ...     gradient = ho.func.grad(loss)(params, *support)
+    ...     return loss(ho.tree.map(lambda p, g: p - 0.4 * g, params, gradient), *query)
+    >>> def meta_loss(params, support, query):
+    ...     return ho.vmap(loss_after_adaptation, in_dims=(None, 0, 0))(params, support, query).mean()
+    >>> source = ho.manual_seed(0)
+    >>> prototypes, labels = ho.randn(2, 5, 1, 16, 16), ho.stack([ho.arange(5)] * 2)
+    >>> support, query = ((prototypes + 0.1 * ho.randn(2, 5, 1, 16, 16), labels) for _ in range(2))
+    >>> before = meta_loss(params, support, query)
+    >>> for _ in range(3):
+    ...     params = ho.tree.map(lambda p, g: p - 0.5 * g, params, ho.func.grad(meta_loss)(params, support, query))
+    >>> bool(meta_loss(params, support, query) < before)
+    True
+    """
+    if len(image) != 3 or min(image) < 1 or min(image[1:]) < 16:
+        raise ArgumentError(
+            f"conv4: image is {tuple(image)}, expected channels, height and width, the last two at least 16."
+        )
+    if norm == "per_step":
+        make: Any = partial(batch_norm, statistics="per_step", steps=steps, affine="per_step")
+    elif steps is not None:
+        raise ArgumentError(f"conv4: steps is {steps}, but norm is {norm!r}, expected 'per_step' with steps.")
+    elif norm is None or callable(norm):
+        make = norm
+    else:
+        make = partial(batch_norm, statistics=norm)
+    options: Any = {"weight_init": weight_init, "bias_init": bias_init}
+    channels, height, width = image
+    blocks: dict[str, Layer] = {}
+    for i in range(1, 5):
+        parts: dict[str, Layer | Function] = {"conv": conv2d(channels, filters, 3, padding=1, **options)}
+        if make is not None:
+            parts["norm"] = make(filters)
+        blocks[f"block{i}"] = sequential(**parts, activation=activation, pool=max_pool2d(2))
+        channels = filters
+    features = filters * (height // 16) * (width // 16)
+    return sequential(**blocks, flatten=flatten(), head=linear(features, classes, **options))

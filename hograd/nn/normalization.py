@@ -24,7 +24,7 @@ class batch_norm(Layer):
     | "running" | of the batch | running averages | running_mean, running_var (features,) |
     | "per_step" | of the batch | running averages of this inner step | the same, (steps, features) |
 
-    "transductive" is what MAML's experiments use (Finn et al., 2017; Nichol et al., 2018, name it), "per_step" with
+    "transductive", as Nichol et al. (2018) call it, is what MAML's experiments do (Finn et al., 2017); "per_step" with
     `affine="per_step"` is MAML++ (Antoniou et al., 2019). Running averages are updated by `apply_with_state` as
     running <- (1 - momentum) * running + momentum * new,  with Bessel's correction in the new variance, as in PyTorch.
 
@@ -87,8 +87,7 @@ class batch_norm(Layer):
     def make_params(self, generator: Any, dtype: Any) -> Params:
         if not self.affine:
             return {}
-        shape = self._shape(self.affine == "per_step")
-        return {"weight": ones(shape, dtype=dtype), "bias": zeros(shape, dtype=dtype)}
+        return _weight_and_bias(self._shape(self.affine == "per_step"), dtype)
 
     def make_state(self, dtype: Any) -> Params:
         if self.statistics == "transductive":
@@ -160,3 +159,136 @@ class batch_norm(Layer):
 def _channels(v: Any, x: Any) -> Any:
     """One number a channel, along axis 1 of x."""
     return v.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+class instance_norm(Layer):
+    """`batch_norm` in which each example has statistics of its own, whether in training or not.
+
+    Args:
+        features: number of channels.
+        affine: whether there are weight and bias; default none, as in PyTorch.
+        eps: added to the variance.
+
+    Parameters: weight and bias (features,). Input (n, features, length, ...).
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> nn.instance_norm(1, eps=0.0).apply({}, ho.tensor([[[1.0, 3.0]]]))
+    tensor([[[-1.,  1.]]])
+    """
+
+    features: int
+    affine: bool = False
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        size(self.features, "instance_norm: features")
+
+    def make_params(self, generator: Any, dtype: Any) -> Params:
+        return _weight_and_bias((self.features,), dtype) if self.affine else {}
+
+    def forward(self, scope: Scope, x: Any) -> Any:
+        if x.ndim < 3 or x.shape[1] != self.features:
+            raise ShapeError(
+                f"{scope.where}: x has shape {tuple(x.shape)}, expected (n, {self.features}, length, ...)."
+            )
+        weight, bias = (scope[name] if self.affine else None for name in ("weight", "bias"))
+        return ops.instance_norm(x, weight=weight, bias=bias, eps=self.eps)
+
+
+class group_norm(Layer):
+    """(x - mean) / sqrt(var + eps) * weight + bias,  with the statistics of groups of channels of each example.
+
+    Args:
+        num_groups: how many groups of neighbouring channels; divides `features`.
+        features: number of channels.
+        affine: whether there are weight and bias.
+        eps: added to the variance.
+
+    Parameters: weight and bias (features,). Input (n, features, ...). Source: Wu and He, 2018.
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> nn.group_norm(1, 2, affine=False, eps=0.0).apply({}, ho.tensor([[1.0, 3.0]]))
+    tensor([[-1.,  1.]])
+    """
+
+    num_groups: int
+    features: int
+    affine: bool = True
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        size(self.num_groups, "group_norm: num_groups")
+        if size(self.features, "group_norm: features") % self.num_groups:
+            raise ArgumentError(
+                f"group_norm: features is {self.features}, expected a multiple of num_groups, {self.num_groups}."
+            )
+
+    def make_params(self, generator: Any, dtype: Any) -> Params:
+        return _weight_and_bias((self.features,), dtype) if self.affine else {}
+
+    def forward(self, scope: Scope, x: Any) -> Any:
+        if x.ndim < 2 or x.shape[1] != self.features:
+            raise ShapeError(f"{scope.where}: x has shape {tuple(x.shape)}, expected (n, {self.features}, ...).")
+        weight, bias = (scope[name] if self.affine else None for name in ("weight", "bias"))
+        return ops.group_norm(x, self.num_groups, weight, bias, self.eps)
+
+
+class layer_norm(Layer):
+    """(x - mean) / sqrt(var + eps) * weight + bias,  with the statistics of the last axes (Ba et al., 2016).
+
+    Args:
+        normalized_shape: lengths of the last axes, or of the last one.
+        affine: whether there are weight and bias.
+        eps: added to the variance.
+
+    Parameters: weight and bias, of that shape.
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> nn.layer_norm(2, affine=False, eps=0.0).apply({}, ho.tensor([1.0, 3.0]))
+    tensor([-1.,  1.])
+    """
+
+    normalized_shape: int | tuple[int, ...]
+    affine: bool = True
+    eps: float = 1e-5
+
+    def make_params(self, generator: Any, dtype: Any) -> Params:
+        return _weight_and_bias(self.normalized_shape, dtype) if self.affine else {}
+
+    def forward(self, scope: Scope, x: Any) -> Any:
+        weight, bias = (scope[name] if self.affine else None for name in ("weight", "bias"))
+        return ops.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+class rms_norm(Layer):
+    """x / sqrt(mean(x**2) + eps) * weight  over the last axes (Zhang and Sennrich, 2019).
+
+    Args:
+        normalized_shape: lengths of the last axes, or of the last one.
+        affine: whether there is a weight.
+        eps: added to the mean square; default the dtype's precision.
+
+    Parameter: weight, of that shape.
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> nn.rms_norm(2, affine=False, eps=0.0).apply({}, ho.tensor([3.0, 3.0]))
+    tensor([1., 1.])
+    """
+
+    normalized_shape: int | tuple[int, ...]
+    affine: bool = True
+    eps: float | None = None
+
+    def make_params(self, generator: Any, dtype: Any) -> Params:
+        return {"weight": ones(self.normalized_shape, dtype=dtype)} if self.affine else {}
+
+    def forward(self, scope: Scope, x: Any) -> Any:
+        return ops.rms_norm(x, self.normalized_shape, scope["weight"] if self.affine else None, self.eps)
+
+
+def _weight_and_bias(shape: Any, dtype: Any) -> Params:
+    return {"weight": ones(shape, dtype=dtype), "bias": zeros(shape, dtype=dtype)}

@@ -12,7 +12,7 @@ from hograd.nn.layer import Layer, called
 from hograd.ops.create import zeros
 
 WIDTH = 80
-LAYER, PLACE = 26, 26
+LONGEST = {"name": 24, "output": 24}
 
 
 def count(params: Any) -> int:
@@ -34,14 +34,14 @@ def table(net: Layer, inputs: tuple[Any, ...]) -> str:
         net._run(params, tuple(examples), net.init_state(), False, 0, None, records)
     rows = [("name", "layer", "output", "parameters")]
     rows += [
-        (_short(path, PLACE), _short(called(layer), LAYER), _shape(y), f"{count(own):,}")
+        (_short(path, LONGEST["name"]), called(layer), _short(_shape(y), LONGEST["output"]), f"{count(own):,}")
         for path, layer, y, own in records
     ]
     rows.append(("all", "", "", f"{count(params):,}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths[2] = min(widths[2], WIDTH - widths[0] - widths[1] - widths[3] - 6)
+    widths[1] = min(widths[1], WIDTH - 6 - widths[0] - widths[2] - widths[3])
     lines = [
-        f"{name:<{widths[0]}}  {layer:<{widths[1]}}  {_short(shape, widths[2]):<{widths[2]}}  {number:>{widths[3]}}"
+        f"{name:<{widths[0]}}  {_short(layer, widths[1]):<{widths[1]}}  {shape:<{widths[2]}}  {number:>{widths[3]}}"
         for name, layer, shape, number in rows
     ]
     rule = "-" * len(lines[0])

@@ -33,6 +33,39 @@ LAYERS = {
     "lstm_cell": (nn.lstm_cell(2, 2, bias=False), (normal(2),), {}),
     "recurrent gru": (nn.recurrent(nn.gru_cell(2, 2)), (normal(3, 2),), {}),
     "recurrent lstm": (nn.recurrent(nn.lstm_cell(2, 2), returns="outputs", reverse=True), (normal(2, 1, 2),), {}),
+    "embedding": (nn.embedding(4, 3), (ho.tensor([[0, 1], [3, 3]]),), {}),
+    "conv1d": (nn.conv1d(2, 3, 2, stride=2, padding=1, dilation=2), (normal(2, 2, 6),), {}),
+    "conv2d": (nn.conv2d(2, 4, (2, 3), padding="same", groups=2), (normal(1, 2, 3, 4),), {}),
+    "conv3d": (nn.conv3d(1, 2, 2, bias=False), (normal(1, 2, 3, 2),), {}),
+    "conv_transpose1d": (nn.conv_transpose1d(2, 3, 3, stride=2), (normal(2, 2, 3),), {}),
+    "conv_transpose2d": (
+        nn.conv_transpose2d(2, 2, 2, stride=2, output_padding=1, groups=2),
+        (normal(1, 2, 2, 2),),
+        {},
+    ),
+    "instance_norm": (nn.instance_norm(2, affine=True), (normal(2, 2, 3),), {}),
+    "group_norm": (nn.group_norm(2, 4), (normal(2, 4),), {}),
+    "layer_norm": (nn.layer_norm((2, 3)), (normal(2, 2, 3),), {}),
+    "rms_norm": (nn.rms_norm(3), (normal(2, 3),), {}),
+    "dropout": (nn.sequential(nn.linear(3, 4), nn.dropout(0.5)), (normal(2, 3),), {"train": True, "key": 1}),
+    "attention": (nn.multi_head_attention(4, 2), (normal(2, 3, 4),), {}),
+    "attention to others": (
+        nn.multi_head_attention(2, 1, keys=3, values=1, causal=True, bias=False),
+        (normal(2, 2), normal(3, 3), normal(3, 1)),
+        {},
+    ),
+    "attention with dropout": (
+        nn.multi_head_attention(2, 2, dropout=0.3),
+        (normal(3, 2), normal(2, 2)),
+        {"train": True, "key": (4, 5)},
+    ),
+    "max_pool1d": (nn.sequential(nn.conv1d(1, 2, 2), nn.max_pool1d(2, 1)), (normal(1, 4),), {}),
+    "max_pool2d": (nn.sequential(nn.conv2d(1, 1, 2), nn.max_pool2d(2, padding=1)), (normal(1, 4, 4),), {}),
+    "avg_pool1d": (nn.sequential(nn.conv1d(1, 2, 2), nn.avg_pool1d(2, padding=1)), (normal(1, 4),), {}),
+    "avg_pool2d": (nn.sequential(nn.conv2d(1, 1, 2), nn.avg_pool2d((1, 2))), (normal(1, 4, 4),), {}),
+    "adaptive_avg_pool1d": (nn.sequential(nn.conv1d(1, 2, 2), nn.adaptive_avg_pool1d(2)), (normal(1, 4),), {}),
+    "adaptive_avg_pool2d": (nn.sequential(nn.conv2d(1, 1, 2), nn.adaptive_avg_pool2d(1)), (normal(1, 4, 4),), {}),
+    "flatten": (nn.sequential(nn.flatten(), nn.linear(6, 1)), (normal(2, 3, 2),), {}),
     "sequential": (nn.sequential(nn.linear(2, 3), ho.tanh, head=nn.linear(3, 1)), (normal(2, 2),), {}),
     "residual": (nn.residual(nn.linear(2, 3), nn.linear(2, 3, bias=False)), (normal(2, 2),), {}),
     "mlp": (nn.mlp([2, 3, 2], ho.tanh, norm=lambda n: nn.batch_norm(n, "transductive")), (normal(4, 2),), {}),
@@ -69,16 +102,15 @@ def test_derivatives_to_third_order_in_both_modes(layer, inputs, options):
 
 @every_layer
 def test_mapped_over_parameters_as_in_a_loop(layer, inputs, options):
-    sets = [perturbed(layer.init(seed), seed) for seed in range(3)]
-    stacked = ho.tree.map(lambda *leaves: ho.stack(leaves), *sets) if ho.tree.leaves(sets[0]) else sets[0]
-    if not ho.tree.leaves(stacked):
-        return
+    sets = [{**perturbed(layer.init(seed), seed), "factor": ho.tensor(1.0 + seed)} for seed in range(3)]
+    stacked = ho.tree.map(lambda *leaves: ho.stack(leaves), *sets)
 
     def loss(params):
         y = layer.apply(params, *inputs, state=layer.init_state(), **options)
-        return sum((leaf**2).sum() for leaf in ho.tree.leaves(y))
+        return params["factor"] * sum((leaf**2).sum() for leaf in ho.tree.leaves(y))
 
-    mapped = ho.func.vmap(ho.func.grad_and_value(loss))(stacked)
+    # Every element draws what it would draw alone.
+    mapped = ho.func.vmap(ho.func.grad_and_value(loss), randomness="same")(stacked)
     for i, params in enumerate(sets):
         close(ho.tree.map(lambda leaf, i=i: leaf[i], mapped), ho.func.grad_and_value(loss)(params))
 

@@ -1,6 +1,7 @@
 """Layers inside layers: names, parts, other heads, state and keys on their way, errors that say where."""
 
 import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -155,3 +156,30 @@ def test_gradients_by_the_eager_tape():
     expected = ho.func.grad(lambda p: net.apply(p, x).square().sum())(ho.tree.detach(params))
     for leaf, g in zip(ho.tree.leaves(leaves), ho.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(leaf.grad.numpy(), g.numpy(), rtol=1e-12)
+
+
+def test_a_summary_counts_every_parameter_once():
+    class weighted(nn.Layer):
+        inner: nn.Layer
+
+        def make_params(self, generator, dtype):
+            return {"factor": nn.init.ones(3, dtype=dtype), **super().make_params(generator, dtype)}
+
+        def forward(self, scope, x):
+            return scope["factor"] * scope.run("inner", x)
+
+    net = nn.sequential(nn.recurrent(nn.gru_cell(2, 3), returns="outputs"), ho.tanh, body=weighted(nn.mlp([3, 4, 3])))
+    summary = """
+        name                    layer                              output     parameters
+        --------------------------------------------------------------------------------
+        0                       recurrent(gru_cell(2, 3), return…  (7, 5, 3)          63
+        1                       tanh                               (7, 5, 3)           0
+        body.inner.layer1       linear(3, 4)                       (7, 5, 4)          16
+        body.inner.activation1  relu                               (7, 5, 4)           0
+        body.inner.head         linear(4, 3)                       (7, 5, 3)          15
+        body                    weighted(sequential(layer1=linea…  (7, 5, 3)           3
+        --------------------------------------------------------------------------------
+        all                                                                           97
+    """
+    assert net.summary((7, 5, 2)).splitlines() == textwrap.dedent(summary).strip().splitlines()
+    assert net.summary(ho.ones(7, 5, 2)) == net.summary((7, 5, 2))
