@@ -159,7 +159,9 @@ def unbroadcast(F: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a cotangent over the axes along which its value had been repeated."""
     extra = g.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
-    return F.reshape(F.sum(g, axis=axes), shape) if axes else F.reshape(g, shape)
+    if axes:
+        g = F.sum(g, axis=axes)
+    return g if g.shape == shape else F.reshape(g, shape)
 
 
 def _run_hooks(owner: Any, g: Any, raw: bool) -> Any:

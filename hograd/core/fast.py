@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import RAW, as_array, default_dtype
-from hograd.core.dispatch import as_operand, call, promote
+from hograd.core.dispatch import apply, as_operand, call, promote, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import Primitive, ops
 from hograd.core.tape import Node
@@ -126,3 +126,19 @@ def on_floating(function: Callable[[Any, Any], Tensor], primitive: Primitive) ->
         return function(as_floating(a, primitive), b)
 
     return of_floating
+
+
+def one(primitive: Primitive, x: Tensor, params: dict[str, Any]) -> Tensor:
+    """The answer of a primitive of one tensor with parameters."""
+    value = x.value
+    if type(x) is not Tensor or type(value) not in RAW:
+        return wrap(apply(primitive, (x,), params))
+    y = primitive.kernel(value, **params)
+    node = x.node
+    if node is None or x.level < state.floor or not primitive.differentiable:
+        return Tensor(y)
+    if primitive.shapes:
+        params = {**params, primitive.shapes[0][1]: value.shape}
+    keep = primitive.keep[True,] if (True,) in primitive.keep else primitive.saving((True,))
+    saved = None if keep is None else (y if keep[0] else None, value if keep[1] else None)
+    return Tensor(y, Node(primitive, (node,), saved, params, y.shape, y.dtype), x.level)

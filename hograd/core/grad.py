@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from hograd import tree
 from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import accumulate, backward_pass
@@ -77,7 +79,10 @@ def grad(
             stacklevel=2,
         )
     heads = _tensors(outputs, "outputs")
-    leaves, structure = tree.flatten(inputs)
+    if isinstance(inputs, Tensor):
+        inputs = [inputs]
+    flat = isinstance(inputs, (list, tuple)) and all(isinstance(x, Tensor) for x in inputs)
+    leaves, structure = (list(inputs), None) if flat else tree.flatten(inputs)
     if not leaves:
         raise GradientError("`inputs` argument to `grad()` cannot be empty.")
     for i, x in enumerate(leaves):
@@ -87,10 +92,7 @@ def grad(
         result = _batched_grad(heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     else:
         result = _grad(heads, leaves, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
-    flat = isinstance(inputs, Tensor) or (
-        isinstance(inputs, (list, tuple)) and all(isinstance(x, Tensor) for x in inputs)
-    )
-    return tuple(result) if flat else tree.unflatten(structure, result)
+    return tuple(result) if structure is None else tree.unflatten(structure, result)
 
 
 def _grad(
@@ -237,7 +239,8 @@ def _seeds(heads: list[Tensor], weights: Any) -> list[Any]:
                     f"grad can be implicitly created only for real scalar outputs but got {head.dtype}: take the real "
                     f"part or the absolute value of outputs[{i}], or pass grad_outputs."
                 )
-            seed = ops.ones_like(head.detach())
+            one = type(head) is Tensor and isinstance(head.value, np.generic)
+            seed = Tensor(head.value.dtype.type(1)) if one else ops.ones_like(head.detach())
         else:
             seed = seed if isinstance(seed, Tensor) else ops.tensor(seed)
             if seed.shape != head.shape:

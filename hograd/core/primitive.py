@@ -9,6 +9,7 @@ parameters, `g` for a cotangent or tangent. What a rule names is what the tape s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -176,7 +177,14 @@ def _slope_rule(rule: Any, values: list[Any], params: list[str]) -> Rule:
 
 def _product_rule(rule: Any, values: list[Any], params: list[str]) -> Rule:
     if params:
-        return lambda F, g, s, p: rule(F, g, *[s[i] for i in values], *[p[n] for n in params])
+        # Names of parameters are strings: `of` gives a tuple of them in any number.
+        of = itemgetter(*params) if len(params) > 1 else lambda p, name=params[0]: (p[name],)
+        if not values:
+            return lambda F, g, s, p: rule(F, g, *of(p))
+        if len(values) == 1:
+            k = values[0]
+            return lambda F, g, s, p: rule(F, g, s[k], *of(p))
+        return lambda F, g, s, p: rule(F, g, *[s[i] for i in values], *of(p))
     if not values:
         return lambda F, g, s, p: rule(F, g)
     if len(values) == 1:

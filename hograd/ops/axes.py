@@ -48,6 +48,10 @@ def axis_of(axis: Any, rank: int, name: str) -> int:
 
 def axes_of(axis: Any, rank: int, name: str) -> tuple[int, ...]:
     """The axes of a reduction, counted from 0 and in order; None, or none at all, is every axis."""
+    if type(axis) is tuple and len(axis) == 1:
+        axis = axis[0]
+    if type(axis) is int and 0 <= axis < rank:
+        return (axis,)
     if axis is None or (isinstance(axis, Sequence) and not axis):
         return tuple(range(rank))
     given = axis if isinstance(axis, Sequence) else (axis,)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import scalarize, to_numpy, zeros
+from hograd.core import fast
 from hograd.core.batching import in_front, with_shape
 from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
@@ -58,7 +59,7 @@ def put(x: Any, index: Any, shape: Any) -> Tensor:
     """
     x = tensor_of(x, "put")
     try:
-        return wrap(apply(_put, (x,), {"index": index, "shape": tuple(shape)}))
+        return fast.one(_put, x, {"index": index, "shape": tuple(shape)})
     except (ValueError, IndexError) as error:
         raise ShapeError(
             f"put: x of shape {tuple(x.shape)} does not fit index {index} of shape {tuple(shape)}: {error}."
@@ -186,7 +187,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     x = tensor_of(x, "getitem")
     template, arrays = parse(index, x.shape)
     if not arrays:
-        return wrap(apply(_getitem, (x,), {"index": template}))
+        return fast.one(_getitem, x, {"index": template})
     return _gather_public(x, *arrays, template=template)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import default_dtype, is_number
+from hograd.core import fast
 from hograd.core.batching import shift
 from hograd.core.declare import case, composite, general, linear, operation
-from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
@@ -87,7 +87,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) 
         x = ops.astype(x, dtype)
     elif x.dtype.kind in "bui" and x.dtype != np.int64:
         x = ops.astype(x, np.int64)
-    return wrap(apply(_sum, (x,), {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)}))
+    return fast.one(_sum, x, {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)})
 
 
 def _mean_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -127,7 +127,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
         x = ops.astype(x, dtype)
     if x.dtype.kind in "bui":
         x = ops.astype(x, default_dtype())
-    return wrap(apply(_mean, (x,), {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)}))
+    return fast.one(_mean, x, {"axis": axes_of(axis, x.ndim, "mean"), "keepdims": builtins.bool(keepdims)})
 
 
 _any = general(
@@ -153,7 +153,7 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     tensor([ True, False])
     """
     x = tensor_of(x, "any")
-    return wrap(apply(_any, (x,), {"axis": axes_of(axis, x.ndim, "any"), "keepdims": builtins.bool(keepdims)}))
+    return fast.one(_any, x, {"axis": axes_of(axis, x.ndim, "any"), "keepdims": builtins.bool(keepdims)})
 
 
 @operation(_all.kernel, _masks, differentiable=False)
@@ -165,7 +165,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     tensor([ True, False])
     """
     x = tensor_of(x, "all")
-    return wrap(apply(_all, (x,), {"axis": axes_of(axis, x.ndim, "all"), "keepdims": builtins.bool(keepdims)}))
+    return fast.one(_all, x, {"axis": axes_of(axis, x.ndim, "all"), "keepdims": builtins.bool(keepdims)})
 
 
 @composite(
