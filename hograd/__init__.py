@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _numpy
 
-from hograd import autograd, check, errors, fft, func, linalg, special, tree
+from hograd import autograd, check, errors, fft, func, graph, linalg, special, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
@@ -560,6 +560,7 @@ __all__ = [
     "getitem",
     "glu",
     "grad",
+    "graph",
     "greater",
     "greater_equal",
     "group_norm",

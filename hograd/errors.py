@@ -61,5 +61,9 @@ class LinearAlgebraError(HogradError, LinAlgError, RuntimeError):
     """A matrix is singular, not positive definite, or an iteration on it did not converge."""
 
 
+class AnomalyError(GradientError, ArithmeticError):
+    """In anomaly mode, a gradient or value that is not finite; the message names the line that it comes from."""
+
+
 class ConvergenceError(HogradError, RuntimeError):
     """An iteration ended without the answer that it was to find."""

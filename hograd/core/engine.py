@@ -45,7 +45,8 @@ def backward_pass(
     F = kernels if raw and not create_graph else ops
     fused: dict[Any, Any] = fused_rules if F is kernels else {}
     order, needed = _plan(roots, wanted, all_lead_there)
-    cotangents: dict[Node, Any] = {}
+    watch = state.anomaly
+    cotangents: dict[Node, Any] = {} if watch is None else watch.cotangents()
     for node, g in roots:
         if node.dtype.kind == "c" and not transposing:
             g = F.conj(g)
@@ -105,6 +106,8 @@ def backward_pass(
                     node.saved = FREED
     finally:
         state.floor = floor
+        if watch is not None:
+            watch.finish(cotangents)
     return [found.get(node) for node in wanted] if wanted is not None else []  # type: ignore[arg-type]
 
 

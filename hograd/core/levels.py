@@ -57,6 +57,7 @@ class State(threading.local):
     floor = 0
     base = 0
     visited = 0
+    anomaly: Any = None
     generator: Any = None
 
     def __init__(self) -> None:
