@@ -146,11 +146,17 @@ class _Pulls:
             if self.pulled is None:
                 outputs, *inputs, residue = saved
                 with no_grad() if raw else contextlib.nullcontext():
-                    self.pulled = pull(self.call, residue, g.parts, outputs, inputs)
+                    parts = {i: _conjugate(part) for i, part in g.parts.items()}
+                    self.pulled = [_conjugate(x) for x in pull(self.call, residue, parts, outputs, inputs)]
             result = self.pulled[position]
             return result.detach().value if result is not None and raw else result
 
         return rule
+
+
+def _conjugate(g: Any) -> Any:
+    """Between cotangents of rules and gradients as users know them, which are conjugates for complex values."""
+    return ops.conj(wrap(g)) if g is not None and g.dtype.kind == "c" else g
 
 
 class Residue:

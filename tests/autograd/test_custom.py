@@ -210,6 +210,52 @@ def test_tracked_tensors_from_closures_are_refused(wrap):
     assert wrapped(lambda x: x * constant)(ho.ones(2)).tolist() == [2.0, 2.0]
 
 
+class ComplexSquare(ho.autograd.Function):
+    """With PyTorch's convention of gradients."""
+
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return z * z
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0].conj()
+
+
+def complex_square_by_jvp():
+    f = func.custom_jvp(lambda z: z * z)
+    f.defjvp(lambda primals, tangents: (primals[0] * primals[0], 2 * primals[0] * tangents[0]))
+    return f
+
+
+COMPLEX = {
+    "Function": ComplexSquare.apply,
+    "custom_jvp": complex_square_by_jvp(),
+    "checkpoint": func.checkpoint(lambda z: z * z),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_values(name):
+    square, z = COMPLEX[name], ho.tensor([1.0 + 2.0j, 3.0 - 1.0j])
+
+    def modes(f):
+        def loss(z):
+            return (f(z) * (1.0 - 0.5j)).real.sin().sum()
+
+        yield func.grad(loss)(z)
+        yield ho.vmap(func.grad(loss))(z)
+        yield func.grad(lambda z: ho.vmap(f)(z).abs().sum())(z)
+        yield func.jvp(f, (z,), (z * 1j,))[1]
+        yield func.grad(lambda z: func.grad(loss)(z).abs().sum())(z)
+        x = ho.tensor([0.5, 2.0])
+        yield func.grad(lambda x: loss(x * (1.0 + 1.0j)))(x)
+
+    for found, expected in zip(modes(square), modes(lambda z: z * z), strict=True):
+        assert ho.allclose(found, expected)
+
+
 # checkpoint
 
 
