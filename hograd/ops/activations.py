@@ -333,6 +333,8 @@ def prelu(F: Any, x: Any, weight: Any) -> Any:
             [ 2.0000,  2.0000]])
     """
     x, weight = operand(F, x, "prelu"), operand(F, weight, "prelu")
+    if weight.ndim > 1:
+        raise ShapeError(f"prelu: weight has shape {tuple(weight.shape)}, expected one axis, of the channels, or none.")
     if tuple(weight.shape) == (1,):
         weight = F.reshape(weight, ())
     elif weight.ndim and x.ndim:

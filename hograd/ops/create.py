@@ -173,6 +173,8 @@ def arange(
             raise DtypeError(f"arange got {type(v).__name__} {v!r}, expected numbers.")
     if step == 0:
         raise ArgumentError("arange got step 0, expected a number other than 0.")
+    if not math.isfinite((end - start) / step):
+        raise ArgumentError(f"arange got unsupported range from {start} to {end} in steps of {step}: it has no end.")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     count = max(math.ceil((end - start) / step), 0)
     return _made(

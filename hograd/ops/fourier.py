@@ -110,6 +110,12 @@ def _expect_points(n: int, axis: int, name: str) -> None:
         raise ShapeError(f"fft.{name}: Invalid number of data points ({n}) along axis {axis}, expected at least 1.")
 
 
+def _axis(x: Any, axis: int, name: str) -> int:
+    if not x.ndim:
+        raise ShapeError(f"fft.{name} expects a tensor of at least one axis, found shape ().")
+    return axis_of(axis, x.ndim, f"fft.{name}")
+
+
 def _axes(x: Any, s: Any, axis: Any, name: str) -> tuple[tuple[int, ...], list[Any]]:
     """The axes to transform, and the length wanted for each (None: as it is)."""
     if axis is None and s is not None:
@@ -150,7 +156,7 @@ def fft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None =
     tensor([1.+0.j, 1.+0.j])
     """
     x = _signal(F, x, "fft")
-    return _transform(F, x, (axis_of(axis, x.ndim, "fft.fft"),), (n,), norm, False, "fft")
+    return _transform(F, x, (_axis(x, axis, "fft"),), (n,), norm, False, "fft")
 
 
 @composite(
@@ -165,7 +171,7 @@ def ifft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None 
     tensor([1.+0.j, 2.+0.j])
     """
     x = _signal(F, x, "ifft")
-    return _transform(F, x, (axis_of(axis, x.ndim, "fft.ifft"),), (n,), norm, True, "ifft")
+    return _transform(F, x, (_axis(x, axis, "ifft"),), (n,), norm, True, "ifft")
 
 
 @composite(
@@ -243,7 +249,7 @@ def rfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None 
     tensor([1.+0.j, 1.+0.j, 1.+0.j])
     """
     x = _signal(F, x, "rfft", real=True)
-    axis = axis_of(axis, x.ndim, "fft.rfft")
+    axis = _axis(x, axis, "rfft")
     return F.real_fourier(_resized(F, x, axis, n, "rfft"), axis=axis, norm=_norm(norm, "rfft"))
 
 
@@ -268,7 +274,7 @@ def irfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None
     tensor([1., 2., 3.])
     """
     x = _signal(F, x, "irfft")
-    axis = axis_of(axis, x.ndim, "fft.irfft")
+    axis = _axis(x, axis, "irfft")
     length: int = 2 * (x.shape[axis] - 1) if n is None else n
     _expect_points(length, axis, "irfft")
     x = _resized(F, x, axis, length // 2 + 1, "irfft")

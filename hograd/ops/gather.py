@@ -149,6 +149,16 @@ def _rows(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, tuple[Any, 
     return x, (*(slice(None),) * axis, index if index.ndim else ops.reshape(index, (1,)))
 
 
+def _slices(source: Any, x: Tensor, places: tuple[Any, ...], name: str) -> Tensor:
+    """What is written at those places, of the shape of `x` with one slice for each number of the index."""
+    source = tensor_of(source, name)
+    axis = len(places) - 1
+    expected = (*x.shape[:axis], *places[-1].shape, *x.shape[axis + 1 :])
+    if tuple(source.shape) != expected:
+        raise ShapeError(f"{name}(): source has shape {tuple(source.shape)}, expected {expected}.")
+    return source
+
+
 @operation(None, lambda s: [case(s.normal(3, 4), 1, np.array([3, 0, 0])), case(s.normal(4), 0, np.array([1, 2]))])
 def index_select(x: Any, axis: int, index: Any) -> Tensor:
     """Slices of `x` along an axis at the positions `index`.
@@ -189,7 +199,7 @@ def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> 
     tensor([3., 0., 3.])
     """
     x, places = _rows(x, axis, index, "index_add")
-    source = tensor_of(source, "index_add")
+    source = _slices(source, x, places, "index_add")
     return ops.at_add(x, places, source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha))
 
 
@@ -214,7 +224,7 @@ def index_copy(x: Any, axis: int, index: Any, source: Any) -> Tensor:
     tensor([2., 0., 1.])
     """
     x, places = _rows(x, axis, index, "index_copy")
-    return ops.at_set(x, places, source)
+    return ops.at_set(x, places, _slices(source, x, places, "index_copy"))
 
 
 @operation(

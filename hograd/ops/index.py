@@ -323,7 +323,10 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
     if count == 0:
         return x
     numbers = np.arange(count).reshape(shape)
-    source = wrap(apply(_last, (numbers, *arrays), {"template": template, "shape": tuple(x.shape)}))
+    try:
+        source = wrap(apply(_last, (numbers, *arrays), {"template": template, "shape": tuple(x.shape)}))
+    except IndexError as error:
+        raise IndexingError(f"{error} (x has shape {tuple(x.shape)}).") from None
     source = beside(x, source)
     written = ops.getitem(ops.reshape(value, (-1,)), ops.where(ops.ge(source, 0), source, 0))
     return ops.where(ops.ge(source, 0), written, x)

@@ -173,12 +173,13 @@ def _square(name: str, shape: Any, count: int) -> int:
     lambda s: [case(s.regular(4).reshape(2, 2, 4), s.normal(2, 2)), case(s.regular(6).reshape(6, 3, 2), s.normal(6))],
     name="linalg_tensorsolve",
 )
-def tensorsolve(F: Any, A: Any, B: Any) -> Any:
+def tensorsolve(F: Any, A: Any, B: Any, axes: Any = None) -> Any:
     """Solution X of  tensordot(A, X, X.ndim) = B.
 
     Args:
         A: shape (*B.shape, *X.shape), where X has as many elements as B.
         B: tensor.
+        axes: axes of `A` to move behind all others first (`dims`).
 
     >>> import hograd as ho
     >>> ho.linalg.tensorsolve(ho.reshape(2 * ho.eye(4), (4, 2, 2)), ho.tensor([2.0, 4.0, 6.0, 8.0]))
@@ -186,7 +187,10 @@ def tensorsolve(F: Any, A: Any, B: Any) -> Any:
             [3., 4.]])
     """
     a, b = operand(F, A, "tensorsolve"), operand(F, B, "tensorsolve")
-    if tuple(a.shape[: b.ndim]) != tuple(b.shape):
+    if axes is not None:
+        # As in PyTorch, B then only has to have as many elements.
+        a = F.moveaxis(a, tuple(axes), tuple(range(a.ndim - len(axes), a.ndim)))
+    elif tuple(a.shape[: b.ndim]) != tuple(b.shape):
         raise ShapeError(
             f"linalg.tensorsolve: A has shape {tuple(a.shape)}, expected its first lengths to be those of B, "
             f"{tuple(b.shape)}."

@@ -42,7 +42,10 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Tensor:
     x = tensor_of(x, "masked_fill")
     if getattr(value, "shape", ()):
         raise ShapeError(f"masked_fill only supports a 0-dimensional value, found shape {tuple(value.shape)}.")
-    return ops.where(_mask(mask, "masked_fill"), ops.astype(tensor_of(value, "masked_fill"), x.dtype), x)
+    value = tensor_of(value, "masked_fill")
+    if value.dtype.kind == "c" and x.dtype.kind != "c":
+        raise DtypeError(f"masked_fill: value has dtype {value.dtype}, which x of dtype {x.dtype} cannot hold.")
+    return ops.where(_mask(mask, "masked_fill"), ops.astype(value, x.dtype), x)
 
 
 @operation(

@@ -96,6 +96,22 @@ def differences(op: Any, form: Form, arguments: Any, sample: Any, theirs: Deriva
                 return
 
 
+def accepted(op: Any, form: Form, sample: Any) -> Iterator[Found]:
+    """What hograd makes of arguments that PyTorch refuses, unless it refuses them too."""
+    call = (sample.input, *sample.args), {k: v for k, v in sample.kwargs.items() if k not in OF_STORAGE}
+    try:
+        arguments = convert(call, to_hograd)
+    except (NotComparable, ValueError):
+        return
+    try:
+        answer = Derivatives(op, form, form.ours, arguments, sample, ho.grad)
+    except Exception as error:
+        if refusal(error, form) == "crash":
+            yield Found("crash", form.name, sample, f"{type(error).__name__}: {error}")
+    else:
+        yield Found("accepted", form.name, sample, f"the answer is {answer.outputs}")
+
+
 class Derivatives:
     """The answers of one call in one library, and their derivatives along fixed random directions."""
 
@@ -111,7 +127,7 @@ class Derivatives:
             args = ARRANGEMENTS[op.name](*args)
         with quiet(grad):
             answer = function(*args, **kwargs)
-            if sample.output_process_fn_grad is not None:
+            if getattr(sample, "output_process_fn_grad", None) is not None:
                 answer = sample.output_process_fn_grad(answer)
             self.outputs = leaves(OUTPUTS.get(name, lambda y: y)(answer))
         self.differentiable = [getattr(y, "requires_grad", False) for y in self.outputs]

@@ -130,4 +130,34 @@ DIFFERENCES = [
         "PyTorch lets an index without elements have any number of axes.",
         lambda args, kwargs: args[2].numel() == 0,
     ),
+    # What PyTorch refuses
+    Difference(
+        "atan2 bitwise_and bitwise_or bitwise_xor copysign eq fmax fmin fmod ge gt heaviside hypot isclose le "
+        "logaddexp logical_and logical_or logical_xor lt max.binary maximum min.binary minimum ne polar pow "
+        "remainder special.xlog1py special.zeta xlogy",
+        "accepted",
+        "A number is taken for a tensor of shape () wherever a tensor can stand.",
+        lambda args, kwargs: any(isinstance(arg, (int, float)) for arg in args[:2]),
+    ),
+    Difference("arange", "accepted", "No number lies between ends in the wrong order, as in Python and NumPy."),
+    Difference(
+        "complex scatter scatter_add nn.functional.conv1d nn.functional.conv2d nn.functional.conv3d",
+        "accepted",
+        "Dtypes are brought together as everywhere.",
+    ),
+    Difference("mean", "accepted", "Integers are converted to the default dtype."),
+    Difference("isclose", "accepted", "A negative tolerance is met by nothing.", given("rtol", "atol")),
+    Difference(
+        "nn.functional.softshrink nn.functional.hardtanh",
+        "accepted",
+        "The bounds may be tensors, whose values are not looked at.",
+    ),
+    Difference("narrow", "accepted", "A bool is a whole number in Python."),
+    Difference(
+        "roll fft.fft2 fft.fftn fft.ifft2 fft.ifftn",
+        "accepted",
+        "A tensor without axes has an axis 0 for functions of several axes, as in PyTorch's reductions.",
+        lambda args, kwargs: args[0].ndim == 0,
+    ),
+    Difference("nn.functional.prelu", "accepted", "A tensor without axes is broadcast against the weights."),
 ]
