@@ -262,6 +262,14 @@ def _reductions() -> dict[str, Callable[..., Any]]:
     )
 
 
+def _scan(name: str) -> Callable[..., Any]:
+    def scan(a: Any, axis: Any = None, dtype: Any = None) -> Any:
+        a = _tensor(_in_dtype(a, dtype))
+        return getattr(ops, name)(ops.reshape(a, (-1,)), 0) if axis is None else getattr(ops, name)(a, axis)
+
+    return scan
+
+
 def _dot(a: Any, b: Any) -> Any:
     """As NumPy multiplies: the last axis of `a` with the last but one of `b`."""
     a, b = _tensor(a), _tensor(b)
@@ -299,6 +307,12 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
             "dot": _dot,
             "outer": lambda a, b: ops.outer(ops.reshape(_tensor(a), (-1,)), ops.reshape(_tensor(b), (-1,))),
             "tensordot": lambda a, b, axes=2: ops.tensordot(a, b, axes),
+            "cumsum": _scan("cumsum"),
+            "cumprod": _scan("cumprod"),
+            "tril": lambda m, k=0: ops.tril(m, k),
+            "triu": lambda m, k=0: ops.triu(m, k),
+            "kron": lambda a, b: ops.kron(_tensor(a), _tensor(b)),
+            "roll": lambda a, shift, axis=None: ops.roll(a, shift, axis),
             "einsum": lambda subscripts, *operands: ops.einsum(subscripts, *operands),
         }
     ).items()
