@@ -25,7 +25,7 @@ all                                           65
 True
 """
 
-from hograd.nn import init
+from hograd.nn import functional, init
 from hograd.nn.attention import multi_head_attention
 from hograd.nn.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
 from hograd.nn.dropout import dropout
@@ -65,6 +65,7 @@ __all__ = [
     "embedding",
     "flatten",
     "group_norm",
+    "functional",
     "gru_cell",
     "init",
     "instance_norm",

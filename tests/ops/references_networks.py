@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from .references_pool import POOLS
+
 REDUCTIONS = {"mean": np.mean, "sum": np.sum, "none": np.asarray}
 
 
@@ -227,4 +229,5 @@ NETWORKS: dict[str, Any] = {
     "conv_transpose1d": _conv_transpose,
     "conv_transpose2d": _conv_transpose,
     "conv_transpose3d": _conv_transpose,
+    **POOLS,
 }
