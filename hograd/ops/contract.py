@@ -13,8 +13,8 @@ import numpy as np
 from hograd.core import fast
 from hograd.core.batching import with_shape
 from hograd.core.declare import case, composite, multilinear, operation
-from hograd.core.dispatch import apply, promote, wrap
-from hograd.core.primitive import ops
+from hograd.core.dispatch import apply, bare, promote, wrap
+from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand, tensor_of
@@ -51,11 +51,42 @@ def _batch_matmul(primitive: Any, size: int, values: Any, batched: Any, params: 
 #: The last two axes contracted, the others broadcast; both arguments have at least two axes.
 _matmul = multilinear("matmul", _matmul_kernel, (_left, _right), batch=_batch_matmul)
 
-#: Two matrices, by far the most frequent case.
-_mm = multilinear(
-    "mm", operator.matmul, (lambda F, g, b: g @ F.mT(b), lambda F, g, a: F.mT(a) @ g), batch=_batch_matmul
+# Two matrices, by far the most frequent case: a b, a b' and a' b are closed under differentiation, so that no
+# derivative of any order has to transpose a matrix by an operation of its own. As in BLAS, n is as it is, t turned.
+
+
+def _batch_transposed(first: bool, second: bool) -> Any:
+    def batch(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
+        a, b = (bare(ops.mT(wrap(v))) if turned else v for v, turned in zip(values, (first, second), strict=True))
+        return _batch_matmul(primitive, size, (a, b), batched, params)
+
+    return batch
+
+
+def _matrices(name: str, kernel: Any, rules: Any, batch: Any) -> Any:
+    function = fast.binary(multilinear(name, kernel, rules, batch=batch))
+    register(name, function, kernel)
+    return function
+
+
+_two_matrices = _matrices(
+    "mm_nn",
+    operator.matmul,
+    (lambda F, g, b: F.mm_nt(g, b), lambda F, g, a: F.mm_tn(a, g)),
+    _batch_matmul,
 )
-_two_matrices = fast.binary(_mm)
+_matrices(
+    "mm_nt",
+    lambda a, b: a @ b.T,
+    (lambda F, g, b: F.mm_nn(g, b), lambda F, g, a: F.mm_tn(g, a)),
+    _batch_transposed(False, True),
+)
+_matrices(
+    "mm_tn",
+    lambda a, b: a.T @ b,
+    (lambda F, g, b: F.mm_nt(b, g), lambda F, g, a: F.mm_nn(a, g)),
+    _batch_transposed(True, False),
+)
 
 
 @operation(
