@@ -237,6 +237,9 @@ from hograd.ops.scan import (
     diff,
     logcumsumexp,
 )
+from hograd.ops.scatter_reduce import (
+    scatter_reduce,
+)
 from hograd.ops.shape import (
     atleast_1d,
     atleast_2d,
@@ -384,6 +387,7 @@ short, int, long = int16, int32, int64
 multiply, subtract, divide, true_divide, negative = mul, sub, div, div, neg
 absolute, power, clamp, detach, movedim = abs, pow, clip, stop_gradient, moveaxis
 positive = clone
+swapdims = swapaxes
 arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
 fix = trunc
@@ -717,6 +721,7 @@ __all__ = [
     "scan",
     "scatter",
     "scatter_add",
+    "scatter_reduce",
     "searchsorted",
     "select",
     "selu",
@@ -753,6 +758,7 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "swapdims",
     "t",
     "take",
     "take_along_axis",

@@ -214,3 +214,23 @@ class InPlace(Operations):
     logical_or_ = in_place("logical_or")
     logical_xor_ = in_place("logical_xor")
     logical_not_ = in_place("logical_not")
+
+    # What it has in place of those that write by index or mask, of triangles, scans and sums with products.
+
+    masked_fill_ = in_place("masked_fill")
+    masked_scatter_ = in_place("masked_scatter")
+    scatter_ = in_place("scatter")
+    scatter_add_ = in_place("scatter_add")
+    scatter_reduce_ = in_place("scatter_reduce")
+    index_add_ = in_place("index_add")
+    index_copy_ = in_place("index_copy")
+    index_fill_ = in_place("index_fill")
+    tril_ = in_place("tril")
+    triu_ = in_place("triu")
+    cumsum_ = in_place("cumsum")
+    cumprod_ = in_place("cumprod")
+    addmm_ = in_place("addmm")
+    addmv_ = in_place("addmv")
+    addr_ = in_place("addr")
+    addbmm_ = in_place("addbmm")
+    baddbmm_ = in_place("baddbmm")

@@ -30,6 +30,9 @@ class IndexMethods:
     def scatter_add(self, *args: Any, **options: Any) -> Tensor:
         return ops.scatter_add(self, *args, **options)
 
+    def scatter_reduce(self, *args: Any, **options: Any) -> Tensor:
+        return ops.scatter_reduce(self, *args, **options)
+
     def index_select(self, *args: Any, **options: Any) -> Tensor:
         return ops.index_select(self, *args, **options)
 

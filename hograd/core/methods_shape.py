@@ -48,6 +48,8 @@ class ShapeMethods:
     def swapaxes(self, *args: Any, **options: Any) -> Tensor:
         return ops.swapaxes(self, *args, **options)
 
+    swapdims = swapaxes
+
     def moveaxis(self, source: Any, destination: Any) -> Tensor:
         return ops.moveaxis(self, source, destination)
 

@@ -77,6 +77,16 @@ def _scatter_add(x: Any, axis: int, index: Any, src: Any) -> Any:
     return out
 
 
+def _scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+    groups: dict[Any, list[float]] = {}
+    for place, target in _places(x.shape, axis, index):
+        groups.setdefault(target, [x[target]] if include_self else []).append(src[place])
+    out = x.copy()
+    for target, values in groups.items():
+        out[target] = getattr(np, reduce)(values)
+    return out
+
+
 def _by_slices(write: Any) -> Any:
     def function(x: Any, axis: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
         out = np.moveaxis(x, axis, 0).copy()
@@ -237,6 +247,7 @@ ARRAYS: dict[str, Any] = {
     "gather": _gather,
     "scatter": _scatter,
     "scatter_add": _scatter_add,
+    "scatter_reduce": _scatter_reduce,
     "index_select": lambda x, axis, index: np.take(x, index, axis),
     "index_add": _by_slices(lambda old, new: old + new),
     "index_copy": _by_slices(lambda old, new: new),

@@ -208,3 +208,42 @@ def test_what_is_added_with_factor_zero_does_not_count():
     assert ho.pdist(a).shape == (0,)
     assert ho.cdist(ho.zeros(0, 2), a).shape == (0, 1)
     assert ho.cross(ho.ones(3, 2), ho.ones(3, 2)).tolist() == ho.zeros(3, 2).tolist()
+
+
+INDEX, MASK = ho.tensor([2, 0]), ho.tensor([[True, False, True]] * 2)
+IN_PLACE = {
+    "masked_fill": (MASK, 5.0),
+    "masked_scatter": (MASK, ho.arange(4.0) + 10.0),
+    "scatter": (1, ho.tensor([[2, 0], [1, 1]]), 7.0),
+    "scatter_add": (1, ho.tensor([[2, 0], [1, 1]]), ho.ones(2, 2)),
+    "index_add": (1, INDEX, ho.ones(2, 2)),
+    "index_copy": (1, INDEX, ho.ones(2, 2)),
+    "index_fill": (1, INDEX, 4.0),
+    "tril": (),
+    "triu": (1,),
+    "cumsum": (1,),
+    "cumprod": (0,),
+    "addmm": (ho.ones(2, 2), ho.ones(2, 3)),
+    "addr": (ho.ones(2), ho.ones(3)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_forms_write_and_are_recorded(name):
+    def changed(x, in_place):
+        y = x * 2.0
+        if not in_place:
+            return getattr(y, name)(*IN_PLACE[name])
+        alias = y
+        assert getattr(y, f"{name}_")(*IN_PLACE[name]) is alias
+        return alias
+
+    x = ho.tensor([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]], requires_grad=True)
+    found, expected = changed(x, True), changed(x, False)
+    assert found.tolist() == expected.tolist() != (x * 2.0).tolist()
+    assert ho.grad((found**2).sum(), x)[0].tolist() == ho.grad((expected**2).sum(), x)[0].tolist()
+
+
+def test_in_place_forms_keep_the_shape():
+    with pytest.raises(ho.errors.ShapeError, match="in-place"):
+        ho.ones(1, 3).addmm_(ho.ones(2, 2), ho.ones(2, 3))

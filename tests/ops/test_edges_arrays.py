@@ -107,6 +107,13 @@ EDGES = [
     # PyTorch gives both values the derivative of the place.
     Edge("scatter to one place twice", lambda x, v: ho.scatter(x, 0, ho.tensor([1, 1]), v),
          [[1.0, 2.0, 3.0], [5.0, 6.0]], [1.0, 6.0, 3.0], [[1.0, 0.0, 3.0], [0.0, 2.0]], None),
+    Edge("scatter_reduce of ties", lambda x, v: ho.scatter_reduce(x, 0, ho.tensor([0, 0, 1, 2, 2]), v, "amax"),
+         [[3.0, 2.5, -1.0], [3.0, 3.0, 2.0, 0.0, 0.0]], [3.0, 2.5, 0.0],
+         [[1 / 3, 2.0, 0.0], [1 / 3, 1 / 3, 0.0, 1.5, 1.5]], None),
+    Edge("scatter_reduce of products with zeros",
+         lambda x, v: ho.scatter_reduce(x, 0, ho.tensor([0, 0, 1, 2, 2]), v, "prod"),
+         [[1.0, 2.0, 3.0], [3.0, 3.0, 2.0, 0.0, 0.0]], [9.0, 4.0, 0.0],
+         [[9.0, 4.0, 0.0], [3.0, 3.0, 4.0, 0.0, 0.0]], [[9.0, 6.0, 0.0], [5.0, 4.0, 4.0, 45.0, 36.0]]),
     Edge("masked_fill beside nan", lambda x: ho.masked_fill(x, x > 1, 0.0),
          [[1.0, nan, 3.0]], [1.0, nan, 0.0], [[1.0, 2.0, 0.0]], None),
     Edge("cross of parallel vectors", lambda a, b: ho.cross(a, b),
