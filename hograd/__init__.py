@@ -392,6 +392,7 @@ arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
 fix = trunc
 lgamma = special.gammaln
+igamma, igammac = special.gammainc, special.gammaincc
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
@@ -580,6 +581,8 @@ __all__ = [
     "huber_loss",
     "hypot",
     "i0",
+    "igamma",
+    "igammac",
     "imag",
     "index_add",
     "index_copy",

@@ -25,12 +25,14 @@ from hograd.ops.special import (
     ndtri,
 )
 from hograd.ops.special_gamma import betaln, digamma, gammaln, polygamma, zeta
+from hograd.ops.special_incomplete import betainc, gammainc, gammaincc
 from hograd.ops.stable import log_softmax, softmax
 from hograd.ops.trigonometry import sinc
 
 expit, psi, lgamma = sigmoid, digamma, gammaln
 
 __all__ = [
+    "betainc",
     "betaln",
     "digamma",
     "entr",
@@ -41,6 +43,8 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "gammainc",
+    "gammaincc",
     "gammaln",
     "i0",
     "i0e",

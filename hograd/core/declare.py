@@ -224,7 +224,7 @@ _TORCH_NAMES = [
 
 def _torch_names(function: Callable[..., R], signature: inspect.Signature) -> Callable[..., R]:
     """`function`, taking PyTorch's names of the arguments that it has beside its own."""
-    names = {theirs: ours for theirs, ours in _TORCH_NAMES if ours in signature.parameters}
+    names = {theirs: ours for theirs, ours in reversed(_TORCH_NAMES) if ours in signature.parameters}
 
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> R:

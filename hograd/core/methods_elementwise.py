@@ -181,6 +181,12 @@ class ElementwiseMethods:
     def polygamma(self, n: Any) -> Tensor:
         return ops.polygamma(n, self)
 
+    def igamma(self, other: Any) -> Tensor:
+        return ops.gammainc(self, other)
+
+    def igammac(self, other: Any) -> Tensor:
+        return ops.gammaincc(self, other)
+
     def absolute(self) -> Tensor:
         return ops.abs(self)
 

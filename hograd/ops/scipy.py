@@ -7,7 +7,11 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from hograd.errors import GradientError
+import numpy as np
+
+from hograd.backend import is_number
+from hograd.core.dispatch import promote, wrap
+from hograd.ops.axes import tensor_of
 
 
 def scipy_function(name: str) -> Callable[..., Any]:
@@ -26,9 +30,10 @@ def _special(name: str) -> Any:
     return getattr(importlib.import_module("scipy.special"), name)
 
 
-def no_derivative(name: str, argument: str) -> Any:
-    """What a rule does that is not there; PyTorch has none either."""
-    raise GradientError(
-        f"{name} has no derivative with respect to its {argument} argument: it has no closed form, and is not "
-        "implemented. Detach that argument, or pass it as a number."
-    )
+def floats(name: str, *args: Any) -> list[Any]:
+    """The arguments in one floating dtype, Python numbers too, since rules take their logarithms."""
+    args = tuple(promote(name, *args))
+    if not any(isinstance(a, float) or getattr(a, "dtype", np.dtype(bool)).kind in "fc" for a in args):
+        args = tuple(promote(name, args[0] * 1.0, *args[1:]))
+    dtype = next((a.dtype for a in args if not is_number(a)), None)
+    return [tensor_of(a, name) if dtype is None else wrap(dtype.type(a)) if is_number(a) else a for a in args]

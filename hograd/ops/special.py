@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import scalarize
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
@@ -137,7 +138,7 @@ entr = unary(
 
 def _logit_pull(F: Any, g: Any, x: Any) -> Any:
     """nan where the value is."""
-    return F.where((x < 0) | (x > 1), math.nan, g / (x * (1 - x)))
+    return F.where((x < 0) | (x > 1), math.nan, g / x + g / (1 - x))
 
 
 _logit = elementwise("logit", lambda x: np.log(x) - np.log1p(-x), [_logit_pull], "x")
@@ -171,8 +172,19 @@ def _iv_kernel(order: float, x: Any) -> Any:
     return scipy_function("iv")(order, x)
 
 
+_scaled_bessel = scipy_function("ive")
+
+
 def _ive_kernel(order: float, x: Any) -> Any:
-    return scipy_function("ive")(order, x)
+    # SciPy's is nan for very large x; there three terms of the asymptotic series are exact.
+    y, size, m = _scaled_bessel(order, x), np.abs(x), 4 * order * order
+    large = size > 1e6 * (1 + order * order)
+    if not np.any(large):
+        return y
+    size = np.where(large, size, 1.0)
+    series = (1 - (m - 1) / (8 * size) * (1 - (m - 9) / (16 * size))) / np.sqrt(2 * math.pi * size)
+    sign = np.where(x > 0, 1.0, math.nan if order % 1 else (-1.0) ** order)
+    return scalarize(np.where(large, (series * sign).astype(x.dtype), y))
 
 
 _iv = elementwise(

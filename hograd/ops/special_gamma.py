@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from hograd.backend import scalarize
 from hograd.core.declare import binary, case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
+from hograd.core.primitive import register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import positive, positive_pairs
-from hograd.ops.scipy import no_derivative, scipy_function
+from hograd.ops.scipy import floats, scipy_function
 
 
 def _off_the_poles(s: Any) -> list[Any]:
@@ -52,8 +56,30 @@ _psi = scipy_function("digamma")
 
 
 def _polygamma_kernel(n: int, x: Any) -> Any:
-    # (-1)**(n+1) n! zeta(n + 1, x), with the factorial as a number of weak dtype.
-    return _zeta(float(n + 1), x) * (float(math.factorial(n)) * (1 if n % 2 else -1)) if n else _psi(x)
+    if n == 0:
+        return _psi(x)
+    # SciPy's zeta takes as many steps as x is below 0: far below, x is reflected at 1/2, by the n-th derivative of
+    # pi cot(pi x), a polynomial in the cotangent.
+    far = x < -30
+    y = _zeta(float(n + 1), np.where(far, 1 - x, x)) * (float(math.factorial(n)) * (1 if n % 2 else -1))
+    if not np.any(far):
+        return scalarize(y)
+    from_whole = np.where(far, x - np.round(x), 0.5)
+    pole = from_whole == 0
+    cotangent = 1 / np.tan(np.where(pole, 0.5, from_whole) * math.pi)
+    polynomial = np.polynomial.Polynomial([0.0, 1.0])
+    for _ in range(n):
+        polynomial = polynomial.deriv() * np.polynomial.Polynomial([-1.0, 0.0, -1.0])
+    derivative = _horner(polynomial, cotangent)
+    reflected = np.where(pole, -math.inf if n % 2 else math.inf, derivative * math.pi ** (n + 1))
+    return scalarize(np.where(far, y * (-1) ** n - reflected, y))
+
+
+def _horner(polynomial: np.polynomial.Polynomial, x: Any) -> Any:
+    y = x * 0
+    for coefficient in polynomial.coef[::-1].tolist():
+        y = y * x + coefficient
+    return y
 
 
 _polygamma = elementwise(
@@ -109,20 +135,84 @@ betaln = binary(
 )
 
 
-zeta = binary(
+#: B(2k) / (2k)!
+_BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600]
+
+
+def _rising(a: Any, count: int, order: int) -> Any:
+    """The derivative of this order of  a (a + 1) ... (a + count - 1)."""
+    return _horner(np.polynomial.Polynomial.fromroots([-float(k) for k in range(count)]).deriv(order), a)
+
+
+def _zeta_derivative_kernel(a: Any, b: Any, order: int) -> Any:
+    """The derivative of this order in a of zeta, for a > 1 and b > 0, by the formula of Euler and Maclaurin."""
+    dtype = np.result_type(a, b)
+    a, b = (v.astype(np.float64) for v in (a, b))
+    valid = (a > 1) & (b > 0)
+    a, b = np.where(valid, a, 2.0), np.where(valid, b, 1.0)
+    head = 16
+    total = np.zeros_like(a)
+    for k in range(head):
+        logarithm = np.log(b + k)
+        total += (-logarithm) ** order * np.exp(-a * logarithm)
+    z = b + head
+    logarithm = np.log(z)
+    for n in range(order + 1):
+        rest = z * (-1) ** n * math.factorial(n) / (a - 1) ** (n + 1) + (0 if n else 0.5)
+        for k, coefficient in enumerate(_BERNOULLI):
+            rest += coefficient * _rising(a, 2 * k + 1, n) / z ** (2 * k + 1)
+        total += math.comb(order, n) * (-logarithm) ** (order - n) * np.exp(-a * logarithm) * rest
+    return scalarize(np.where(valid, total, math.nan).astype(dtype))
+
+
+def _zeta_pull(F: Any, g: Any, a: Any, b: Any, order: int) -> Any:
+    """By the derivative  -a zeta(a + 1, b)  in b, differentiated in a."""
+    pull = -g * a * F.zeta_derivative(a + 1, b, order)
+    return pull - g * F.zeta_derivative(a + 1, b, order - 1) * order if order > 1 else pull - g * F.zeta(a + 1, b)
+
+
+_zeta_derivative = elementwise(
+    "zeta_derivative",
+    _zeta_derivative_kernel,
+    (lambda F, g, a, b, order: g * F.zeta_derivative(a, b, order + 1), _zeta_pull),
+    "a b",
+)
+register(
+    "zeta_derivative", lambda a, b, order: call(_zeta_derivative, (a, b), {"order": order}), _zeta_derivative_kernel
+)
+
+
+_zeta_primitive = elementwise(
     "zeta",
     _zeta,
     (
-        lambda F, g: no_derivative("zeta", "first"),
+        lambda F, g, a, b: g * F.zeta_derivative(a, b, 1),
         lambda F, g, a, b: -g * a * F.zeta(a + 1, b),
     ),
-    samples=lambda s: [case(2.5, s.positive(3, 4)), case(3.0, s.positive())],
-    doc="""Hurwitz zeta function  sum over k >= 0 of (k + b)**-a; nan for a < 1.
+    "a b",
+)
 
-    It has a derivative in b alone; asking for the one in a raises a `GradientError`.
+
+@operation(
+    _zeta,
+    lambda s: [
+        case(s.positive(3, 4) + 1, s.positive(3, 4)),
+        case(2.5, s.positive(3, 4)),
+        case(s.positive(3) + 1, 1.5),
+        case(s.positive() + 1, s.positive()),
+    ],
+)
+def zeta(a: Any, b: Any) -> Tensor:
+    """Hurwitz zeta function  sum over k >= 0 of (k + b)**-a; inf for a = 1, nan for a < 1.
+
+    Args:
+        a: number or floating tensor, > 1.
+        b: number or floating tensor; where it is not above 0, the derivative in a is nan.
+
+    PyTorch has its derivative in b alone.
 
     >>> import hograd as ho
     >>> ho.special.zeta(2.0, ho.tensor([1.0, 2.0]))
     tensor([1.6449, 0.6449])
-    """,
-)
+    """
+    return call(_zeta_primitive, floats("zeta", a, b), {})

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 
 def _each(function: Any) -> Any:
@@ -149,5 +149,8 @@ ELEMENTWISE: dict[str, Any] = {
     "digamma": special.psi,
     "polygamma": _each(_polygamma),
     "betaln": _each(lambda a, b: math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)),
+    "gammainc": lambda a, b: stats.gamma(a).cdf(b),
+    "gammaincc": lambda a, b: stats.gamma(a).sf(b),
+    "betainc": lambda a, b, x: stats.beta(a, b).cdf(x),
     "zeta": _each(_hurwitz),
 }

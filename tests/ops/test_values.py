@@ -159,6 +159,7 @@ ONLY_FUNCTIONS |= {
     "gelu", "silu", "mish", "logsigmoid", "softsign", "tanhshrink", "elu", "selu", "celu", "leaky_relu", "hardtanh",
     "relu6", "hardsigmoid", "hardswish", "softshrink", "threshold", "glu", "xlog1py", "erfcx", "ndtr",
     "log_ndtr", "ndtri", "entr", "iv", "ive", "i1", "i0e", "i1e", "gammaln", "betaln", "zeta",
+    "gammainc", "gammaincc", "betainc",
 }  # fmt: skip
 
 
