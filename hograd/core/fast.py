@@ -142,3 +142,31 @@ def one(primitive: Primitive, x: Tensor, params: dict[str, Any]) -> Tensor:
     keep = primitive.keep[True,] if (True,) in primitive.keep else primitive.saving((True,))
     saved = None if keep is None else (y if keep[0] else None, value if keep[1] else None)
     return Tensor(y, Node(primitive, (node,), saved, params, y.shape, y.dtype), x.level)
+
+
+def several(primitive: Primitive) -> Callable[..., Tensor]:
+    """A function of several tensors for a primitive without parameters; their dtypes are the caller's care."""
+    kernel = primitive.kernel
+
+    def function(*args: Tensor) -> Tensor:
+        level = -1
+        for arg in args:
+            if type(arg) is not Tensor or type(arg.value) not in RAW:
+                return wrap(apply(primitive, args, {}))
+            if arg.node is not None and arg.level != level:
+                if level != -1:
+                    return wrap(apply(primitive, args, {}))
+                level = arg.level
+        values = [arg.value for arg in args]
+        y = kernel(*values)
+        if level < state.floor or level == -1 or not primitive.differentiable:
+            return Tensor(y)
+        nodes = tuple([arg.node for arg in args])
+        tracked = tuple([node is not None for node in nodes])
+        keep = primitive.keep[tracked] if tracked in primitive.keep else primitive.saving(tracked)
+        saved = None
+        if keep is not None:
+            saved = tuple([v if k else None for k, v in zip(keep, (y, *values), strict=True)])
+        return Tensor(y, Node(primitive, nodes, saved, None, y.shape, y.dtype), level)
+
+    return function
