@@ -18,272 +18,90 @@ from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
 from hograd.func import vmap
-from hograd.ops.arithmetic import (
-    add,
-    div,
-    floor_divide,
-    mul,
-    neg,
-    pow,
-    reciprocal,
-    remainder,
-    square,
-    sub,
-)
-from hograd.ops.complex import angle, complex, conj, imag, is_complex, polar, real, sgn, view_as_complex, view_as_real
-from hograd.ops.contract import dot, einsum, matmul, outer, tensordot
-from hograd.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from hograd.ops.convert import (
-    astype,
-    clone,
-    stop_gradient,
-)
-from hograd.ops.create import (
-    arange,
-    as_tensor,
-    eye,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from hograd.ops.cross_entropy import cross_entropy, nll_loss
-from hograd.ops.elementwise import (
-    abs,
-    cos,
-    exp,
-    expm1,
-    log,
-    log1p,
-    relu,
-    safe_sqrt,
-    sigmoid,
-    sign,
-    sin,
-    softplus,
-    sqrt,
-    tanh,
-)
-from hograd.ops.exchange import from_dlpack, from_numpy
-from hograd.ops.extrema import (
-    amax,
-    amin,
-    argmax,
-    argmin,
-    max,
-    min,
-)
-from hograd.ops.gather import (
-    bincount,
-    gather,
-    index_add,
-    index_copy,
-    index_fill,
-    index_select,
-    one_hot,
-    scatter,
-    scatter_add,
-    take,
-    unfold,
-)
-from hograd.ops.index import at_add, at_set, getitem, put, take_along_axis
-from hograd.ops.join import (
-    cat,
-    chunk,
-    column_stack,
-    concat,
-    concatenate,
-    dsplit,
-    dstack,
-    hsplit,
-    hstack,
-    narrow,
-    row_stack,
-    select,
-    split,
-    stack,
-    tensor_split,
-    unbind,
-    vsplit,
-    vstack,
-)
-from hograd.ops.layers import dropout, embedding, linear, scaled_dot_product_attention
-from hograd.ops.linalg_factor import cholesky, det, logdet, slogdet
-from hograd.ops.linalg_norms import matrix_exp, matrix_power, vander
-from hograd.ops.linalg_solve import cholesky_inverse, cholesky_solve
+from hograd.ops import activations as _activations
+from hograd.ops import arithmetic as _arithmetic
+from hograd.ops import complex as _complex
+from hograd.ops import contract as _contract
+from hograd.ops import conv as _conv
+from hograd.ops import convert as _convert
+from hograd.ops import create as _create
+from hograd.ops import cross_entropy as _cross_entropy
+from hograd.ops import elementwise as _elementwise
+from hograd.ops import exchange as _exchange
+from hograd.ops import exponentials as _exponentials
+from hograd.ops import extrema as _extrema
+from hograd.ops import gather as _gather
+from hograd.ops import index as _index
+from hograd.ops import join as _join
+from hograd.ops import layers as _layers
+from hograd.ops import linalg_factor as _linalg_factor
+from hograd.ops import linalg_norms as _linalg_norms
+from hograd.ops import linalg_solve as _linalg_solve
+from hograd.ops import logic as _logic
+from hograd.ops import losses as _losses
+from hograd.ops import margins as _margins
+from hograd.ops import masks as _masks
+from hograd.ops import normalization as _normalization
+from hograd.ops import order as _order
+from hograd.ops import pad as _pad
+from hograd.ops import pool as _pool
+from hograd.ops import products as _products
+from hograd.ops import random as _random
+from hograd.ops import reduce as _reduce
+from hograd.ops import repeat as _repeat
+from hograd.ops import rounding as _rounding
+from hograd.ops import scan as _scan
+from hograd.ops import scatter_reduce as _scatter_reduce
+from hograd.ops import shape as _shape
+from hograd.ops import special as _special
+from hograd.ops import special_gamma as _special_gamma
+from hograd.ops import stable as _stable
+from hograd.ops import statistics as _statistics
+from hograd.ops import triangle as _triangle
+from hograd.ops import trigonometry as _trigonometry
+from hograd.ops.activations import *
+from hograd.ops.arithmetic import *
+from hograd.ops.complex import *
+from hograd.ops.contract import *
+from hograd.ops.conv import *
+from hograd.ops.convert import *
+from hograd.ops.create import *
+from hograd.ops.cross_entropy import *
+from hograd.ops.elementwise import *
+from hograd.ops.exchange import *
+from hograd.ops.exponentials import *
+from hograd.ops.extrema import *
+from hograd.ops.gather import *
+from hograd.ops.index import *
+from hograd.ops.join import *
+from hograd.ops.layers import *
+from hograd.ops.linalg_factor import *
+from hograd.ops.linalg_norms import *
+from hograd.ops.linalg_solve import *
 from hograd.ops.linalg_solve import inv as inverse
 from hograd.ops.linalg_solve import pinv as pinverse
-from hograd.ops.logic import (
-    allclose,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    clip,
-    eq,
-    fmax,
-    fmin,
-    ge,
-    gt,
-    isclose,
-    isfinite,
-    isnan,
-    le,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    maximum,
-    minimum,
-    ne,
-    where,
-)
-from hograd.ops.losses import huber_loss, kl_div, l1_loss, mse, mse_loss, smooth_l1_loss
-from hograd.ops.margins import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cosine_embedding_loss,
-    cosine_similarity,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    soft_margin_loss,
-)
-from hograd.ops.masks import (
-    argwhere,
-    masked_fill,
-    masked_scatter,
-    masked_select,
-    nonzero,
-)
-from hograd.ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, normalize, rms_norm
-from hograd.ops.order import (
-    argsort,
-    bucketize,
-    kthvalue,
-    mode,
-    msort,
-    searchsorted,
-    sort,
-    topk,
-    unique,
-)
-from hograd.ops.pad import (
-    pad,
-)
-from hograd.ops.pool import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
-from hograd.ops.products import (
-    addbmm,
-    addmm,
-    addmv,
-    addr,
-    baddbmm,
-    bmm,
-    cdist,
-    cross,
-    dist,
-    ger,
-    inner,
-    kron,
-    mm,
-    mv,
-    pdist,
-    vdot,
-)
-from hograd.ops.random import (
-    bernoulli,
-    default_generator,
-    manual_seed,
-    normal,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
-)
-from hograd.ops.reduce import (
-    all,
-    any,
-    logsumexp,
-    mean,
-    norm,
-    prod,
-    std,
-    sum,
-    var,
-)
-from hograd.ops.repeat import (
-    broadcast_tensors,
-    cartesian_prod,
-    combinations,
-    fliplr,
-    flipud,
-    meshgrid,
-    repeat_interleave,
-    roll,
-    rot90,
-    tile,
-)
-from hograd.ops.scan import (
-    cummax,
-    cummin,
-    cumprod,
-    cumsum,
-    diff,
-    logcumsumexp,
-)
-from hograd.ops.scatter_reduce import (
-    scatter_reduce,
-)
-from hograd.ops.shape import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
-    broadcast_to,
-    expand,
-    expand_dims,
-    flatten,
-    flip,
-    moveaxis,
-    permute,
-    ravel,
-    reshape,
-    squeeze,
-    swapaxes,
-    t,
-    transpose,
-    unflatten,
-    unsqueeze,
-)
-from hograd.ops.stable import log_softmax, softmax
-from hograd.ops.statistics import (
-    aminmax,
-    count_nonzero,
-    median,
-    nanmean,
-    nanmedian,
-    nanquantile,
-    nansum,
-    quantile,
-    std_mean,
-    var_mean,
-)
-from hograd.ops.triangle import (
-    diag,
-    diag_embed,
-    diagflat,
-    diagonal,
-    trace,
-    tril,
-    tril_indices,
-    triu,
-    triu_indices,
-)
+from hograd.ops.logic import *
+from hograd.ops.losses import *
+from hograd.ops.margins import *
+from hograd.ops.masks import *
+from hograd.ops.normalization import *
+from hograd.ops.order import *
+from hograd.ops.pad import *
+from hograd.ops.pool import *
+from hograd.ops.products import *
+from hograd.ops.random import *
+from hograd.ops.reduce import *
+from hograd.ops.repeat import *
+from hograd.ops.rounding import *
+from hograd.ops.scan import *
+from hograd.ops.scatter_reduce import *
+from hograd.ops.shape import *
+from hograd.ops.special import *
+from hograd.ops.special_gamma import *
+from hograd.ops.stable import *
+from hograd.ops.statistics import *
+from hograd.ops.triangle import *
+from hograd.ops.trigonometry import *
 
 if _TYPE_CHECKING:
     from hograd import nn
@@ -298,81 +116,6 @@ else:
         raise AttributeError(f"module 'hograd' has no attribute {name!r}")
 
 
-from hograd.ops.activations import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    logsigmoid,
-    mish,
-    prelu,
-    relu6,
-    selu,
-    silu,
-    softshrink,
-    softsign,
-    tanhshrink,
-    threshold,
-)
-from hograd.ops.exponentials import (
-    exp2,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    rsqrt,
-    xlogy,
-)
-from hograd.ops.rounding import (
-    addcdiv,
-    addcmul,
-    ceil,
-    copysign,
-    floor,
-    fmod,
-    frac,
-    heaviside,
-    isinf,
-    isneginf,
-    isposinf,
-    lerp,
-    nan_to_num,
-    round,
-    signbit,
-    trunc,
-)
-from hograd.ops.special import (
-    erf,
-    erfc,
-    erfinv,
-    i0,
-    logit,
-)
-from hograd.ops.special_gamma import (
-    digamma,
-    polygamma,
-)
-from hograd.ops.trigonometry import (
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atan2,
-    atanh,
-    cosh,
-    deg2rad,
-    hypot,
-    rad2deg,
-    sinc,
-    sinh,
-    tan,
-)
 from hograd.roots import custom_root, fixed_point
 
 __version__ = "0.1.0"
@@ -397,27 +140,7 @@ greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
     "Tensor",
-    "abs",
     "absolute",
-    "acos",
-    "acosh",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "add",
-    "addbmm",
-    "addcdiv",
-    "addcmul",
-    "addmm",
-    "addmv",
-    "addr",
-    "all",
-    "allclose",
-    "amax",
-    "amin",
-    "aminmax",
-    "angle",
-    "any",
-    "arange",
     "arccos",
     "arccosh",
     "arcsin",
@@ -425,382 +148,109 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
-    "argmax",
-    "argmin",
-    "argsort",
-    "argwhere",
-    "as_tensor",
-    "asin",
-    "asinh",
-    "astype",
-    "at_add",
-    "at_set",
-    "atan",
-    "atan2",
-    "atanh",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
     "autograd",
-    "avg_pool1d",
-    "avg_pool2d",
-    "baddbmm",
-    "batch_norm",
-    "bernoulli",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "bincount",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "bmm",
     "bool",
-    "broadcast_tensors",
-    "broadcast_to",
-    "bucketize",
-    "cartesian_prod",
-    "cat",
-    "cdist",
-    "ceil",
-    "celu",
     "check",
-    "cholesky",
-    "cholesky_inverse",
-    "cholesky_solve",
-    "chunk",
     "clamp",
-    "clip",
-    "clone",
-    "column_stack",
-    "combinations",
-    "complex",
     "complex128",
     "complex64",
-    "concat",
-    "concatenate",
     "cond",
-    "conj",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "copysign",
-    "cos",
-    "cosh",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "count_nonzero",
-    "cross",
-    "cross_entropy",
-    "cummax",
-    "cummin",
-    "cumprod",
-    "cumsum",
     "custom_root",
-    "default_generator",
-    "deg2rad",
-    "det",
     "detach",
-    "diag",
-    "diag_embed",
-    "diagflat",
-    "diagonal",
-    "diff",
-    "digamma",
-    "dist",
-    "div",
     "divide",
-    "dot",
     "double",
-    "dropout",
-    "dsplit",
-    "dstack",
-    "einsum",
-    "elu",
-    "embedding",
     "enable_grad",
-    "eq",
-    "erf",
-    "erfc",
-    "erfinv",
     "errors",
-    "exp",
-    "exp2",
-    "expand",
-    "expand_dims",
-    "expm1",
-    "eye",
     "fft",
     "fix",
     "fixed_point",
-    "flatten",
-    "flip",
-    "fliplr",
-    "flipud",
     "float",
     "float16",
     "float32",
     "float64",
-    "floor",
-    "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
     "fori_loop",
-    "frac",
-    "from_dlpack",
-    "from_numpy",
-    "full",
-    "full_like",
     "func",
-    "gather",
-    "ge",
-    "gelu",
-    "ger",
     "get_default_dtype",
-    "getitem",
-    "glu",
     "grad",
     "graph",
     "greater",
     "greater_equal",
-    "group_norm",
-    "gt",
     "half",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "heaviside",
-    "hinge_embedding_loss",
-    "hsplit",
-    "hstack",
-    "huber_loss",
-    "hypot",
-    "i0",
     "igamma",
     "igammac",
-    "imag",
-    "index_add",
-    "index_copy",
-    "index_fill",
-    "index_select",
-    "inner",
-    "instance_norm",
     "int",
     "int16",
     "int32",
     "int64",
     "int8",
     "inverse",
-    "is_complex",
     "is_grad_enabled",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "kl_div",
-    "kron",
-    "kthvalue",
-    "l1_loss",
-    "layer_norm",
-    "le",
-    "leaky_relu",
-    "lerp",
     "less",
     "less_equal",
     "lgamma",
     "linalg",
-    "linear",
-    "linspace",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "log_softmax",
-    "logaddexp",
-    "logaddexp2",
-    "logcumsumexp",
-    "logdet",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logit",
-    "logsigmoid",
-    "logsumexp",
     "long",
-    "lt",
-    "manual_seed",
-    "margin_ranking_loss",
-    "masked_fill",
-    "masked_scatter",
-    "masked_select",
-    "matmul",
-    "matrix_exp",
-    "matrix_power",
-    "max",
-    "max_pool1d",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "median",
-    "meshgrid",
-    "min",
-    "minimum",
-    "mish",
-    "mm",
-    "mode",
-    "moveaxis",
     "movedim",
-    "mse",
-    "mse_loss",
-    "msort",
-    "mul",
     "multiply",
-    "mv",
-    "nan_to_num",
-    "nanmean",
-    "nanmedian",
-    "nanquantile",
-    "nansum",
-    "narrow",
-    "ne",
-    "neg",
     "negative",
-    "nll_loss",
     "nn",
     "no_grad",
-    "nonzero",
-    "norm",
-    "normal",
-    "normalize",
     "not_equal",
-    "one_hot",
-    "ones",
-    "ones_like",
-    "outer",
-    "pad",
-    "pdist",
-    "permute",
     "pinverse",
-    "polar",
-    "polygamma",
     "positive",
-    "pow",
     "power",
-    "prelu",
-    "prod",
-    "put",
-    "quantile",
-    "rad2deg",
-    "rand",
-    "rand_like",
-    "randint",
-    "randn",
-    "randn_like",
-    "randperm",
-    "ravel",
-    "real",
-    "reciprocal",
-    "relu",
-    "relu6",
-    "remainder",
-    "repeat_interleave",
-    "reshape",
-    "rms_norm",
-    "roll",
-    "rot90",
-    "round",
-    "row_stack",
-    "rsqrt",
-    "safe_sqrt",
-    "scaled_dot_product_attention",
     "scan",
-    "scatter",
-    "scatter_add",
-    "scatter_reduce",
-    "searchsorted",
-    "select",
-    "selu",
     "set_default_dtype",
     "set_grad_enabled",
     "set_printoptions",
-    "sgn",
     "short",
-    "sigmoid",
-    "sign",
-    "signbit",
-    "silu",
-    "sin",
-    "sinc",
-    "sinh",
-    "slogdet",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-    "softmax",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "sort",
     "special",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "std_mean",
-    "stop_gradient",
-    "sub",
     "subtract",
-    "sum",
-    "swapaxes",
     "swapdims",
-    "t",
-    "take",
-    "take_along_axis",
-    "tan",
-    "tanh",
-    "tanhshrink",
-    "tensor",
-    "tensor_split",
-    "tensordot",
-    "threshold",
-    "tile",
-    "topk",
-    "trace",
-    "transpose",
     "tree",
-    "tril",
-    "tril_indices",
-    "triu",
-    "triu_indices",
     "true_divide",
-    "trunc",
     "uint8",
-    "unbind",
-    "unflatten",
-    "unfold",
-    "unique",
-    "unsqueeze",
-    "vander",
-    "var",
-    "var_mean",
-    "vdot",
-    "view_as_complex",
-    "view_as_real",
     "vmap",
-    "vsplit",
-    "vstack",
-    "where",
     "while_loop",
-    "xlogy",
-    "zeros",
-    "zeros_like",
 ]
+__all__ += _activations.__all__
+__all__ += _arithmetic.__all__
+__all__ += _complex.__all__
+__all__ += _contract.__all__
+__all__ += _conv.__all__
+__all__ += _convert.__all__
+__all__ += _create.__all__
+__all__ += _cross_entropy.__all__
+__all__ += _elementwise.__all__
+__all__ += _exchange.__all__
+__all__ += _exponentials.__all__
+__all__ += _extrema.__all__
+__all__ += _gather.__all__
+__all__ += _index.__all__
+__all__ += _join.__all__
+__all__ += _layers.__all__
+__all__ += _linalg_factor.__all__
+__all__ += _linalg_norms.__all__
+__all__ += _linalg_solve.__all__
+__all__ += _logic.__all__
+__all__ += _losses.__all__
+__all__ += _margins.__all__
+__all__ += _masks.__all__
+__all__ += _normalization.__all__
+__all__ += _order.__all__
+__all__ += _pad.__all__
+__all__ += _pool.__all__
+__all__ += _products.__all__
+__all__ += _random.__all__
+__all__ += _reduce.__all__
+__all__ += _repeat.__all__
+__all__ += _rounding.__all__
+__all__ += _scan.__all__
+__all__ += _scatter_reduce.__all__
+__all__ += _shape.__all__
+__all__ += _special.__all__
+__all__ += _special_gamma.__all__
+__all__ += _stable.__all__
+__all__ += _statistics.__all__
+__all__ += _triangle.__all__
+__all__ += _trigonometry.__all__

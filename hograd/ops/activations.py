@@ -16,6 +16,28 @@ from hograd.ops.axes import axis_of, operand
 from hograd.ops.samples import anywhere
 from hograd.ops.scipy import scipy_function
 
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu6",
+    "selu",
+    "silu",
+    "softshrink",
+    "softsign",
+    "tanhshrink",
+    "threshold",
+]
+
 _ndtr = scipy_function("ndtr")
 
 _gelu_exact = elementwise(

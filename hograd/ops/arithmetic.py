@@ -15,6 +15,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
+__all__ = ["add", "div", "floor_divide", "mul", "neg", "pow", "reciprocal", "remainder", "square", "sub"]
+
 binary("add", operator.add, (1, 1), samples=pairs, doc="")
 
 

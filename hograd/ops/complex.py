@@ -23,6 +23,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, ShapeError
 from hograd.ops.axes import operand, tensor_of
 
+__all__ = ["angle", "complex", "conj", "imag", "is_complex", "polar", "real", "sgn", "view_as_complex", "view_as_real"]
+
 
 def _complex_kernel(a: Any, b: Any) -> Any:
     # Not a + b * 1j, which is nan where b is infinite.

@@ -20,6 +20,8 @@ from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand, tensor_of
 from hograd.ops.indices import SLOT
 
+__all__ = ["dot", "einsum", "matmul", "outer", "tensordot"]
+
 
 def _matmul_kernel(a: Any, b: Any) -> Any:
     if b.ndim == 2 and a.ndim > 2:

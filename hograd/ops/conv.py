@@ -15,6 +15,8 @@ from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
 from hograd.ops.windows import Geometry
 
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
 
 def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """An int, or a sequence with one for each axis, as a tuple."""

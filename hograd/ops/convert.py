@@ -13,6 +13,8 @@ from hograd.core.tensor import Tensor
 from hograd.ops.axes import dtype_of, tensor_of
 from hograd.ops.samples import anywhere
 
+__all__ = ["astype", "clone", "stop_gradient"]
+
 clone = unary(
     "clone",
     operator.pos,

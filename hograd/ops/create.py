@@ -14,6 +14,20 @@ from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import dtype_of, shape_of
 from hograd.ops.exchange import is_foreign, to_numpy
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 
 def _made(array: Any, requires_grad: bool, device: Any = None) -> Tensor:
     check_device(device)

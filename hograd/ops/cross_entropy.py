@@ -16,6 +16,8 @@ from hograd.ops.axes import tensor_of
 from hograd.ops.losses import reduced
 from hograd.ops.stable import shifted
 
+__all__ = ["cross_entropy", "nll_loss"]
+
 
 def _cross_entropy_kernel(a: Any, b: Any, axis: int) -> Any:
     # A class without weight may have the logit -inf.

@@ -16,6 +16,23 @@ from hograd.core.tensor import Tensor
 from hograd.ops.axes import tensor_of
 from hograd.ops.samples import anywhere, away_from_zero, positive
 
+__all__ = [
+    "abs",
+    "cos",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "relu",
+    "safe_sqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softplus",
+    "sqrt",
+    "tanh",
+]
+
 exp = unary(
     "exp",
     np.exp,

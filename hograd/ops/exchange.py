@@ -10,6 +10,8 @@ from hograd.backend import as_array
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError
 
+__all__ = ["from_dlpack", "from_numpy"]
+
 
 def is_foreign(value: Any) -> bool:
     """Whether `value` is an array of a library such as PyTorch or JAX, on which NumPy's functions do not work."""

@@ -11,6 +11,8 @@ from hograd.core.declare import binary, case, unary
 from hograd.ops.samples import anywhere, pairs, positive
 from hograd.ops.scipy import scipy_function
 
+__all__ = ["exp2", "log10", "log2", "logaddexp", "logaddexp2", "rsqrt", "xlogy"]
+
 log2 = unary(
     "log2",
     np.log2,

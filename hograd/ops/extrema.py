@@ -17,6 +17,8 @@ from hograd.errors import ShapeError
 from hograd.ops.axes import axes_of, axis_of, tensor_of
 from hograd.ops.reduce import reductions, spread
 
+__all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
+
 
 def _extremum(name: str, reduce: Any) -> Any:
     def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:

@@ -16,6 +16,20 @@ from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
 from hograd.ops.axes import axis_of, beside, tensor_of
 
+__all__ = [
+    "bincount",
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_select",
+    "one_hot",
+    "scatter",
+    "scatter_add",
+    "take",
+    "unfold",
+]
+
 
 def _indices(index: Any, name: str) -> Tensor:
     index = tensor_of(index, name)

@@ -17,6 +17,8 @@ from hograd.errors import IndexingError, ShapeError
 from hograd.ops.axes import axis_of, beside, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
+__all__ = ["at_add", "at_set", "getitem", "put", "take_along_axis"]
+
 # Basic indices: ints, slices and None.
 
 

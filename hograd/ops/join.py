@@ -16,6 +16,27 @@ from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axis_of, cut, shape_of, tensor_of
 from hograd.ops.shape import atleast_1d, atleast_2d, atleast_3d, expand_dims
 
+__all__ = [
+    "cat",
+    "chunk",
+    "column_stack",
+    "concat",
+    "concatenate",
+    "dsplit",
+    "dstack",
+    "hsplit",
+    "hstack",
+    "narrow",
+    "row_stack",
+    "select",
+    "split",
+    "stack",
+    "tensor_split",
+    "unbind",
+    "vsplit",
+    "vstack",
+]
+
 
 def _concatenate_kernel(*parts: Any, axis: int, offsets: Any) -> Any:
     return np.concatenate(parts, axis=axis)

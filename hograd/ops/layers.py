@@ -71,6 +71,8 @@ _affine = fast.several(
     )
 )
 
+__all__ = ["dropout", "embedding", "linear", "scaled_dot_product_attention"]
+
 
 @operation(
     None,

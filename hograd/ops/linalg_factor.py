@@ -10,6 +10,8 @@ from hograd.core.declare import case, composite, general
 from hograd.core.tensor import Tensor
 from hograd.ops.linalg_parts import choice, decomposes, function_of, leading, matrices, symmetrized
 
+__all__ = ["cholesky", "det", "logdet", "slogdet"]
+
 
 def _products_of_others(s: Any) -> Any:
     """For rows of numbers, the product of all but one of them: exact where some are 0."""

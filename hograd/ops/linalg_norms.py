@@ -16,6 +16,8 @@ from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand, tensor_of
 from hograd.ops.linalg_parts import choice, function_of, identity_like, leading, matrices
 
+__all__ = ["matrix_exp", "matrix_power", "vander"]
+
 
 @composite(
     lambda s: [case(s.regular(3), 3), case(s.regular(2, 3), -2), case(s.normal(2, 2, 2), 5)],

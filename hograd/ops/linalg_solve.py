@@ -21,6 +21,8 @@ from hograd.ops.linalg_parts import (
     tolerances,
 )
 
+__all__ = ["cholesky_inverse", "cholesky_solve"]
+
 
 def _push_solve(F: Any, tangents: Any, values: Any, params: Any) -> Any:
     y, a, _ = values

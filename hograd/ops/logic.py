@@ -16,6 +16,33 @@ from hograd.errors import DtypeError
 from hograd.ops.axes import operand
 from hograd.ops.samples import anywhere, pairs
 
+__all__ = [
+    "allclose",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "clip",
+    "eq",
+    "fmax",
+    "fmin",
+    "ge",
+    "gt",
+    "isclose",
+    "isfinite",
+    "isnan",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "maximum",
+    "minimum",
+    "ne",
+    "where",
+]
+
 maximum = binary(
     "maximum",
     np.maximum,

@@ -17,6 +17,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
 
+__all__ = ["huber_loss", "kl_div", "l1_loss", "mse", "mse_loss", "smooth_l1_loss"]
+
 
 def reduced(losses: Any, reduction: str, name: str) -> Any:
     """The losses of all elements, reduced as the user said."""

@@ -13,6 +13,16 @@ from hograd.errors import ShapeError
 from hograd.ops.axes import tensor_of
 from hograd.ops.losses import alike, reduced
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "soft_margin_loss",
+]
+
 #: The logarithm below which a probability counts as this one, as in PyTorch.
 _LEAST_LOG = -100.0
 

@@ -12,6 +12,8 @@ from hograd.core.tensor import Tensor, concrete
 from hograd.errors import DtypeError, ShapeError
 from hograd.ops.axes import tensor_of
 
+__all__ = ["argwhere", "masked_fill", "masked_scatter", "masked_select", "nonzero"]
+
 
 def _mask(mask: Any, name: str) -> Tensor:
     mask = tensor_of(mask, name)

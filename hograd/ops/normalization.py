@@ -13,6 +13,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import shape_of, tensor_of
 
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
+
 
 def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
     centered = x - ops.mean(x, axes, True)

@@ -15,6 +15,8 @@ from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, cut, tensor_of
 from hograd.ops.extrema import Extremum
 
+__all__ = ["argsort", "bucketize", "kthvalue", "mode", "msort", "searchsorted", "sort", "topk", "unique"]
+
 
 def _argsort_kernel(x: Any, axis: int = -1, descending: bool = False) -> Any:
     if not descending:

@@ -13,6 +13,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import cut, shape_of, tensor_of
 
+__all__ = ["pad"]
+
 
 def _constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
     inside = tuple(slice(max(-left, 0), n - max(-right, 0)) for n, (left, right) in zip(x.shape, pairs, strict=True))

@@ -18,6 +18,8 @@ from hograd.ops.axes import tensor_of
 from hograd.ops.conv import per_axis
 from hograd.ops.windows import Geometry, places
 
+__all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
+
 
 def _windows_kernel(x: Any, geometry: Geometry) -> Any:
     lead = x.ndim - len(geometry.size)

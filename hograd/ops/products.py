@@ -13,6 +13,25 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ShapeError
 from hograd.ops.axes import axis_of, tensor_of
 
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "cdist",
+    "cross",
+    "dist",
+    "ger",
+    "inner",
+    "kron",
+    "mm",
+    "mv",
+    "pdist",
+    "vdot",
+]
+
 
 def _ranked(name: str, ranks: tuple[int, ...], *tensors: Any) -> list[Tensor]:
     """Tensors of one dtype, each with the number of axes that the operation takes."""

@@ -16,6 +16,19 @@ from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, LevelError
 from hograd.ops.axes import shape_of, tensor_of
 
+__all__ = [
+    "bernoulli",
+    "default_generator",
+    "manual_seed",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+]
+
 
 def manual_seed(seed: int) -> Any:
     """Seed this thread's generator and return it: equal seeds give equal draws.

@@ -21,6 +21,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.axes import axes_of, operand, tensor_of, without
 
+__all__ = ["all", "any", "logsumexp", "mean", "norm", "prod", "std", "sum", "var"]
+
 
 def reductions(s: Any) -> list[Any]:
     return [

@@ -15,6 +15,19 @@ from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, cut, shape_of, tensor_of
 
+__all__ = [
+    "broadcast_tensors",
+    "cartesian_prod",
+    "combinations",
+    "fliplr",
+    "flipud",
+    "meshgrid",
+    "repeat_interleave",
+    "roll",
+    "rot90",
+    "tile",
+]
+
 
 @operation(
     None,

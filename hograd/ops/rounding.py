@@ -13,6 +13,25 @@ from hograd.core.tensor import Tensor
 from hograd.ops.axes import operand, tensor_of
 from hograd.ops.samples import anywhere, away_from_zero
 
+__all__ = [
+    "addcdiv",
+    "addcmul",
+    "ceil",
+    "copysign",
+    "floor",
+    "fmod",
+    "frac",
+    "heaviside",
+    "isinf",
+    "isneginf",
+    "isposinf",
+    "lerp",
+    "nan_to_num",
+    "round",
+    "signbit",
+    "trunc",
+]
+
 
 def _whole(kernel: Any) -> Any:
     """A rounding function that leaves whole numbers in their dtype."""

@@ -16,6 +16,8 @@ from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, cut, tensor_of
 from hograd.ops.extrema import Extremum
 
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp"]
+
 
 def _scans(s: Any) -> list[Any]:
     return [case(s.normal(3, 4), 0), case(s.normal(3, 5), -1), case(s.normal(4), dim=0), case(s.normal(2, 1), 1)]

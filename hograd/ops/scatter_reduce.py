@@ -15,6 +15,8 @@ from hograd.errors import ArgumentError, LevelError
 from hograd.ops.axes import axis_of, cut, tensor_of
 from hograd.ops.gather import _indices, _places, _source
 
+__all__ = ["scatter_reduce"]
+
 
 def _ranks_kernel(x: Any, axis: int) -> Any:
     """How many elements of the same value stand before each one along an axis."""

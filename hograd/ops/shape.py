@@ -18,6 +18,27 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axes_of, axis_of, shape_of, tensor_of
 
+__all__ = [
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "broadcast_to",
+    "expand",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "moveaxis",
+    "permute",
+    "ravel",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "t",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+]
+
 
 def _reshape_kernel(x: Any, shape: Any) -> Any:
     return scalarize(x.reshape(shape))

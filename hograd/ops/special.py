@@ -16,6 +16,8 @@ from hograd.core.tensor import Tensor
 from hograd.ops.samples import anywhere, away_from_zero, inside_one, positive, probabilities
 from hograd.ops.scipy import scipy_function
 
+__all__ = ["erf", "erfc", "erfinv", "i0", "logit"]
+
 erf = unary(
     "erf",
     scipy_function("erf"),

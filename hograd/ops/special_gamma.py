@@ -17,6 +17,8 @@ from hograd.errors import ArgumentError
 from hograd.ops.samples import positive, positive_pairs
 from hograd.ops.scipy import floats, scipy_function
 
+__all__ = ["digamma", "polygamma"]
+
 
 def _off_the_poles(s: Any) -> list[Any]:
     """Positive numbers, and negative ones that are not whole."""

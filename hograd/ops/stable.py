@@ -14,6 +14,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError
 from hograd.ops.axes import axis_of, tensor_of
 
+__all__ = ["log_softmax", "softmax"]
+
 
 def shifted(x: Any, axis: int) -> Any:
     """x minus its maximum over the axis, or minus another number that is as good.

@@ -18,6 +18,19 @@ from hograd.ops.axes import axis_of, tensor_of
 from hograd.ops.extrema import Extremum
 from hograd.ops.reduce import reductions
 
+__all__ = [
+    "aminmax",
+    "count_nonzero",
+    "median",
+    "nanmean",
+    "nanmedian",
+    "nanquantile",
+    "nansum",
+    "quantile",
+    "std_mean",
+    "var_mean",
+]
+
 
 class Moments(NamedTuple):
     """A spread (variance or standard deviation) and the mean."""

@@ -13,6 +13,8 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ShapeError
 from hograd.ops.axes import axis_of, dtype_of, tensor_of
 
+__all__ = ["diag", "diag_embed", "diagflat", "diagonal", "trace", "tril", "tril_indices", "triu", "triu_indices"]
+
 
 def _triangles(s: Any) -> list[Any]:
     return [case(s.normal(3, 4)), case(s.normal(4, 3), 1), case(s.normal(2, 3, 3), -1)]

@@ -16,6 +16,23 @@ from hograd.core.primitive import register
 from hograd.core.tensor import Tensor
 from hograd.ops.samples import anywhere, inside_one, pairs
 
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cosh",
+    "deg2rad",
+    "hypot",
+    "rad2deg",
+    "sinc",
+    "sinh",
+    "tan",
+]
+
 tan = unary(
     "tan",
     np.tan,
