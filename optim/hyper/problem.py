@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from hograd import Tensor, func, tree
+from hograd import Tensor, as_tensor, func, tree
 from hograd.errors import ArgumentError, DtypeError
 from optim.base import Optimizer
 
@@ -41,6 +41,10 @@ class Bilevel:
     def start(self, outer: Any) -> tuple[Any, Optimizer]:
         """The first parameters and the optimizer for these outer variables."""
         params = self.init(outer) if callable(self.init) else self.init
+        return params, self.optimizer_of(outer)
+
+    def optimizer_of(self, outer: Any) -> Optimizer:
+        """The inner optimizer for these outer variables."""
         optimizer: Any = self.optimizer
         if optimizer is None:
             optimizer = outer
@@ -51,7 +55,7 @@ class Bilevel:
                 f"Bilevel: the inner optimizer is {type(optimizer).__name__}, expected an Optimizer; pass `optimizer`, "
                 "one or a function of `outer` that returns one."
             )
-        return params, optimizer
+        return optimizer
 
     def step(self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int) -> tuple[Any, Any]:
         """One inner step, differentiable in everything."""
@@ -75,8 +79,7 @@ def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:
     >>> train(problem, SGD(lr=0.25), steps=2)
     (tensor(0.7500), {'step': 2})
     """
-    if not isinstance(steps, int) or steps < 0:
-        raise ArgumentError(f"steps is {steps!r}, expected a whole number of at least 0.")
+    expect_count("steps", steps)
     params, optimizer = problem.start(outer)
     state = optimizer.init(params)
     for number in range(steps):
@@ -84,21 +87,40 @@ def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:
     return params, state
 
 
+def expect_count(name: str, value: Any, least: int = 0) -> None:
+    """Raise unless `value` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ArgumentError(f"{name} is {value!r}, expected a whole number of at least {least}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Info:
     """What a method has to tell beside the hypergradient.
 
     Attributes:
-        params: the trained parameters, as constants.
-        state: the optimizer's state after training, as constants.
+        params: the inner solution: the trained parameters, as constants.
+        state: the optimizer's state after training, as constants; None where a method does not keep it.
         inner_steps: number of inner steps taken.
         inner_gradients: number of gradients of the inner loss evaluated.
+        hessian_products: number of products of second derivatives of the inner loss with a vector.
+        residual: of the linear system that the method solves, relative to its right side; None if it solves none.
+        inner_residual: the largest element of the equation that the inner solution is taken to fulfil, usually the
+            inner gradient; None if the method does not rest on one.
+        converged: False if an iteration ended before it had what it was asked for.
+        memory: bytes that the method kept for the way back; None if it did not measure them.
+        warm_start: what the same method can begin with next time, at outer variables nearby; None if nothing.
     """
 
     params: Any
     state: Any
     inner_steps: int
     inner_gradients: int
+    hessian_products: int = 0
+    residual: float | None = None
+    inner_residual: float | None = None
+    converged: bool = True
+    memory: int | None = None
+    warm_start: Any = None
 
 
 class Hypergradient(NamedTuple):
@@ -148,4 +170,4 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient
             raise DtypeError(
                 f"outer{tree.paths(outer)[i]} is {type(leaf).__name__} {leaf!r}, expected a floating tensor or number."
             )
-    return method.hypergradient(problem, outer)
+    return method.hypergradient(problem, tree.map(as_tensor, outer))
