@@ -74,6 +74,8 @@ def convolve(
     if min(count) < 1:
         raise ShapeError(f"{name}: the kernel, {kernel} with dilation {dilation}, is larger than the padded x, {size}.")
     geometry = Geometry(size, kernel, count, stride, pads, dilation, groups)
+    if bias is not None and bias.shape == weight.shape[:1] and bias.dtype is weight.dtype:
+        return _finished(ops.conv_biased(x, weight, bias, geometry), None, single, name)
     return _finished(ops.conv_forward(x, weight, geometry), bias, single, name)
 
 
@@ -116,7 +118,8 @@ def transposed(
     lambda s: [
         case(s.normal(2, 3, 5), s.normal(4, 3, 2), s.normal(4)),
         case(s.normal(2, 4, 6), s.normal(2, 2, 3), stride=2, padding=1, groups=2),
-        case(s.normal(3, 5), s.normal(2, 3, 3), padding="same", dilation=2),
+        case(s.normal(3, 5), s.normal(2, 3, 3), s.normal(2), padding="same", dilation=2),
+        case(s.normal(2, 2, 3), s.normal(2, 2, 2), padding=2),
     ],
 )
 def conv1d(

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hograd.core.batching import in_front, with_shape
-from hograd.core.declare import multilinear
+from hograd.core.declare import general, multilinear
 from hograd.core.dispatch import apply, bare, wrap
 from hograd.core.primitive import ops, register
+from hograd.ops.reduce import ones
 
 
 class Geometry(NamedTuple):
@@ -78,50 +79,62 @@ def places(geometry: Geometry) -> list[tuple[tuple[int, ...], tuple[slice, ...]]
 
 
 def _columns(x: Any, geometry: Geometry) -> Any:
-    """All windows as columns: shape (groups, channels of a group * elements of a window, n * windows)."""
-    n, channels = x.shape[:2]
-    groups = geometry.groups
-    inner = channels // groups
-    source = padded(x, geometry).reshape(n, groups, inner, *_extents(geometry))
-    source = source.transpose(1, 2, 0, *range(3, source.ndim))
-    columns = np.empty_like(x, shape=(groups, inner, *geometry.kernel, n, *geometry.count))
-    for place, slices in places(geometry):
-        columns[(slice(None), slice(None), *place)] = source[(..., *slices)]
-    return columns.reshape(groups, inner * math.prod(geometry.kernel), n * math.prod(geometry.count))
+    """All windows as columns: shape (n, groups, channels of a group * elements of a window, windows)."""
+    n, channels, groups = *x.shape[:2], geometry.groups
+    elements, windows = math.prod(geometry.kernel), math.prod(geometry.count)
+    source = padded(x, geometry)
+    columns = np.empty_like(x, shape=(n, channels, elements, *geometry.count))
+    for k, (_, slices) in enumerate(places(geometry)):
+        columns[:, :, k] = source[(..., *slices)]
+    return columns.reshape(n, groups, channels // groups * elements, windows)
 
 
 def _answers(y: Any, geometry: Geometry) -> Any:
-    """Answers as rows: shape (groups, channels of a group, n * windows)."""
+    """Answers as rows: shape (n, groups, channels of a group, windows)."""
     n, channels = y.shape[:2]
-    groups, windows = geometry.groups, math.prod(geometry.count)
-    grouped = y.reshape(n, groups, channels // groups, windows)
-    return grouped.transpose(1, 2, 0, 3).reshape(groups, channels // groups, n * windows)
+    return y.reshape(n, geometry.groups, channels // geometry.groups, math.prod(geometry.count))
+
+
+def _rows(weight: Any, geometry: Geometry) -> Any:
+    """A weight as matrices: shape (groups, channels of a group, elements of a window in all of its inputs)."""
+    groups, channels = geometry.groups, weight.shape[0]
+    return weight.reshape(groups, channels // groups, math.prod(weight.shape[1:]))
 
 
 def _forward_kernel(a: Any, b: Any, geometry: Geometry) -> Any:
-    n, channels, groups = a.shape[0], b.shape[0], geometry.groups
-    weight = b.reshape(groups, channels // groups, math.prod(b.shape[1:]))
-    y = np.matmul(weight, _columns(a, geometry))
-    y = y.reshape(groups, channels // groups, n, math.prod(geometry.count)).transpose(2, 0, 1, 3)
-    return y.reshape(n, channels, *geometry.count)
+    y = np.matmul(_rows(b, geometry), _columns(a, geometry))
+    return y.reshape(a.shape[0], b.shape[0], *geometry.count)
 
 
 def _weight_kernel(a: Any, b: Any, geometry: Geometry) -> Any:
-    weight = np.matmul(_answers(b, geometry), _columns(a, geometry).swapaxes(1, 2))
+    weight = np.add.reduce(np.matmul(_answers(b, geometry), _columns(a, geometry).swapaxes(2, 3)), axis=0)
     return weight.reshape(b.shape[1], a.shape[1] // geometry.groups, *geometry.kernel)
+
+
+def _turned(geometry: Geometry) -> Geometry:
+    """Where the windows lie in the answers, when the input is the convolution of them by the turned kernel."""
+    size, kernel, count, _, padding, dilation, _ = geometry
+    pads = []
+    for n, k, c, (low, _), d in zip(size, kernel, count, padding, dilation, strict=True):
+        pads.append((d * (k - 1) - low, max(n + low - c, 0)))
+    return geometry._replace(size=count, count=size, padding=tuple(pads))
 
 
 def _input_kernel(a: Any, b: Any, geometry: Geometry) -> Any:
     n, channels, inner, groups = a.shape[0], b.shape[0], b.shape[1], geometry.groups
-    weight = b.reshape(groups, channels // groups, math.prod(b.shape[1:]))
-    columns = np.matmul(weight.swapaxes(1, 2), _answers(a, geometry))
-    columns = columns.reshape(groups, inner, *geometry.kernel, n, *geometry.count)
-    total = np.zeros_like(a, shape=(groups, inner, n, *_extents(geometry)))
-    for place, slices in places(geometry):
-        total[(..., *slices)] += columns[(slice(None), slice(None), *place)]
-    total = total[(..., *_inside(geometry))]
-    total = total.transpose(2, 0, 1, *range(3, total.ndim))
-    return total.reshape(n, groups * inner, *geometry.size)
+    if channels <= inner * groups and all(step == 1 for step in geometry.stride):
+        turned = _turned(geometry)
+        if min(low for low, _ in turned.padding) >= 0:
+            # Windows of the answers, gathered, cost less than as many of the input, scattered.
+            weight = np.flip(b.reshape(groups, channels // groups, *b.shape[1:]), tuple(range(3, b.ndim + 1)))
+            weight = weight.swapaxes(1, 2).reshape(groups * inner, channels // groups, *geometry.kernel)
+            return _forward_kernel(a, weight, turned)
+    columns = np.matmul(_rows(b, geometry).swapaxes(1, 2), _answers(a, geometry))
+    columns = columns.reshape(n, groups * inner, math.prod(geometry.kernel), *geometry.count)
+    total = np.zeros_like(a, shape=(n, groups * inner, *_extents(geometry)))
+    for k, (_, slices) in enumerate(places(geometry)):
+        total[(..., *slices)] += columns[:, :, k]
+    return total[(..., *_inside(geometry))]
 
 
 def _batch(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
@@ -194,3 +207,65 @@ def _with_geometry(primitive: Any) -> Any:
 
 for _primitive in (_forward, _input, _weight):
     register(_primitive.name, _with_geometry(_primitive), _primitive.kernel)
+
+
+def _biased_kernel(x: Any, weight: Any, bias: Any, geometry: Geometry) -> Any:
+    y = _forward_kernel(x, weight, geometry)
+    y += bias.reshape(-1, *(1,) * len(geometry.count))
+    return y
+
+
+def _pull_bias(F: Any, g: Any) -> Any:
+    return F.sum(g, (0, *range(2, g.ndim)))
+
+
+def _pull_bias_fused(F: Any, g: Any) -> Any:
+    # Channel by channel a product with ones, which reads the memory in order.
+    windows = math.prod(g.shape[2:])
+    if type(g) is not np.ndarray or not g.flags.c_contiguous or windows > 4096:
+        return _pull_bias(F, g)
+    return np.add.reduce(g.reshape(*g.shape[:2], windows) @ ones(windows, g.dtype), axis=0)
+
+
+def _push_biased(F: Any, tangents: Any, values: Any, params: Any) -> Any:
+    (tx, tweight, tbias), (x, weight) = tangents, values[1:3]
+    geometry = params["geometry"]
+    tangent = None if tbias is None else F.reshape(tbias, (-1, *(1,) * len(geometry.count)))
+    for a, b in ((tx, weight), (x, tweight)):
+        if a is not None and b is not None:
+            term = F.conv_forward(a, b, geometry)
+            tangent = term if tangent is None else term + tangent
+    return tangent
+
+
+def _batch_biased(primitive: Any, size: int, values: Any, batched: Any, params: Any) -> Any:
+    x, weight, bias = values
+    if batched[0] and size and not any(batched[1:]):
+        y = apply(primitive, (with_shape(x, (size * x.shape[1], *x.shape[2:])), weight, bias), params)
+        return with_shape(y, (size, x.shape[1], *y.shape[1:]))
+    mapped = any(batched[:2])
+    y = _batch(_forward, size, (x, weight), batched[:2], params) if mapped else apply(_forward, (x, weight), params)
+    ones_behind = (1,) * len(params["geometry"].count)
+    lead = (size, 1) if batched[2] else ()
+    return bare(wrap(y) + wrap(with_shape(bias, (*lead, bias.shape[-1], *ones_behind))))
+
+
+#: Input, weight and bias to answer as one node; its rules stay among those above.
+_biased = general(
+    "conv_biased",
+    _biased_kernel,
+    [
+        lambda F, g, weight, geometry: F.conv_input(g, weight, geometry),
+        lambda F, g, x, geometry: F.conv_weight(x, g, geometry),
+        _pull_bias,
+    ],
+    jvp=_push_biased,
+    batch=_batch_biased,
+    arguments="x weight bias",
+    fused=[None, None, _pull_bias_fused],
+)
+register(
+    _biased.name,
+    lambda x, weight, bias, geometry: wrap(apply(_biased, (x, weight, bias), {"geometry": geometry})),
+    _biased_kernel,
+)
