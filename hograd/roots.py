@@ -11,7 +11,7 @@ import numpy as np
 
 from hograd import tree
 from hograd.core.dispatch import wrap
-from hograd.core.levels import Level, is_grad_enabled, no_grad
+from hograd.core.levels import is_grad_enabled, no_grad
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import (
@@ -226,16 +226,13 @@ class Problem:
 
     def adjoint(self, g: Any, y: Any, p: Any, constants: Any) -> Any:
         """-(df/dp)^T A^-T g."""
-        with Level("rule"):
-            w = self.divide(g, y, p, constants, transposed=True)
-            return -vjp(lambda p: self.residual(y, p, constants), p)[1](w)[0]
+        w = self.divide(g, y, p, constants, transposed=True)
+        return -vjp(lambda p: self.residual(y, p, constants), p)[1](w)[0]
 
     def tangent(self, t: Any, y: Any, p: Any, constants: Any) -> Any:
         """-A^-1 (df/dp) t."""
-        # A rule runs on values below the tapes that are open: the level keeps what it differentiates off them.
-        with Level("rule"):
-            moved = jvp(lambda p: self.residual(y, p, constants), (p,), (t,))[1]
-            return -self.divide(moved, y, p, constants, transposed=False)
+        moved = jvp(lambda p: self.residual(y, p, constants), (p,), (t,))[1]
+        return -self.divide(moved, y, p, constants, transposed=False)
 
     def divide(self, b: Any, y: Any, p: Any, constants: Any, *, transposed: bool) -> Any:
         """A^-1 b, or A^-T b, differentiable in all that it is given."""

@@ -10,7 +10,7 @@ import numpy as np
 from hograd.core.dispatch import apply, bare
 from hograd.core.levels import level_of
 from hograd.core.primitive import Primitive, kernels, ops
-from hograd.core.tensor import Batched, Tensor
+from hograd.core.tensor import Batched, Tensor, below
 from hograd.errors import LevelError
 
 
@@ -57,6 +57,8 @@ def shift(*names: str) -> Callable[..., Any]:
 
 def loop(primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]) -> Any:
     """Any operation: one call for each element, stacked."""
+    if not size:
+        return without_elements(primitive.name, lambda *blanks: [apply(primitive, blanks, params)], values, batched)[0]
     answers = []
     for i in range(size):
         element = [_namespace(v).getitem(v, i) if b else v for v, b in zip(values, batched, strict=True)]
@@ -64,6 +66,32 @@ def loop(primitive: Primitive, size: int, values: list[Any], batched: list[bool]
     if any(isinstance(answer, Tensor) for answer in answers):
         return ops.stack(answers)
     return np.stack(answers)
+
+
+def without_elements(
+    name: str, function: Callable[..., list[Any]], values: list[Any], batched: list[bool]
+) -> list[Any]:
+    """The answers of a loop over no elements: `function` of zeros in an element's place tells their shapes."""
+    blanks = []
+    for v, b in zip(values, batched, strict=True):
+        array = below(v)
+        blanks.append(np.zeros_like(array, shape=v.shape[b:]) if hasattr(array, "dtype") else array)
+    try:
+        likes = [below(y) for y in function(*blanks)]
+    except Exception as error:
+        raise LevelError(
+            f"{name} goes through the elements of a vmap one by one, and here are none: it was tried on zeros to find "
+            f"the shape of its answer, which failed ({type(error).__name__}: {error}). Leave out batches of size 0."
+        ) from error
+    answers: list[Any] = []
+    for like in likes:
+        answer: Any = np.zeros_like(like, shape=(0, *like.shape))
+        for v in values:
+            # It depends on all that went in, so that no gradient seems to be missing; a sum over nothing is 0.
+            if isinstance(v, Tensor) and v.dtype.kind == "f" and answer.dtype.kind in "fc":
+                answer = ops.add(answer, ops.astype(ops.sum(v), answer.dtype))
+        answers.append(answer)
+    return answers
 
 
 def in_front(value: Any, batched: bool, size: int) -> Any:

@@ -9,7 +9,7 @@ pass is itself differentiated: the derivative of the derivative is right without
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import backward_pass, below, unbroadcast
 from hograd.core.levels import Level, level_of, no_grad, state
 from hograd.core.primitive import kernels, ops
+from hograd.core.replay import random_state, replay
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.errors import ArgumentError, DtypeError, GradientError, LevelError, ShapeError
@@ -373,37 +374,3 @@ def _transpose(call: Call, residue: Any, tangents: list[Any], outputs: Values, i
         )  # fmt: skip
     found = {i: below(t, level.number) for i, t in zip(seeds, terms, strict=True) if t is not None}
     return [wrap(found[i]) if i in found else None for i in range(len(outputs))]
-
-
-class Random(NamedTuple):
-    """The state of this thread's generator at one time, and the vmaps that its draws saw then."""
-
-    state: Any
-    visible: frozenset[int]
-
-
-def random_state() -> Random:
-    """The state of this thread's generator, which is made if there is none yet."""
-    if state.generator is None:
-        state.generator = np.random.default_rng()
-    visible = frozenset([level.number for level, _, _ in state.stack if level.kind == "vmap"])
-    return Random(state.generator.bit_generator.state, visible)
-
-
-@contextlib.contextmanager
-def replay(random: Random) -> Iterator[None]:
-    """Have this thread's generator draw as it did from that state on, and then go on from where it is.
-
-    A vmap that was opened since, as `jacrev` does for its backward pass, does not touch what is drawn.
-    """
-    before = random_state().state
-    hidden = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number not in random.visible]
-    state.generator.bit_generator.state = random.state
-    for level in hidden:
-        level.kind = "loop"
-    try:
-        yield
-    finally:
-        state.generator.bit_generator.state = before
-        for level in hidden:
-            level.kind = "vmap"

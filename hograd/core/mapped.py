@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hograd.core.custom import Call, Place, Random, Residue, Values, checked, evaluate, pull, push, random_state, replay
+from hograd.core.batching import without_elements
+from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, pull, push
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import kernels, ops
+from hograd.core.replay import Random, random_state, replay
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import LevelError
 
@@ -32,9 +34,7 @@ def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
         outputs = [Batched(bare(y), number) for y in own]
         return outputs, Late.of(call, [wrap(arg) for arg in args], outputs)
     if not level.size:
-        raise LevelError(
-            f"{call.name} is mapped by a loop over elements, of which there are none: give it a vmap rule."
-        )
+        return _map_nothing(call, values, inside, number)
     rows, residues = [], []
     with each_by_itself(level) as one:
         for i in range(level.size):
@@ -45,6 +45,21 @@ def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
             residues.append(residue)
     stacked = [ops.stack([wrap(y) for y in column]) for column in zip(*rows, strict=True)]
     return [Batched(bare(y), number) for y in stacked], Loop(number, residues)
+
+
+def _map_nothing(call: Call, values: Values, inside: list[bool], number: int) -> tuple[list[Any], Any]:
+    """A call inside a vmap of size 0 that has no rule for it."""
+    constant: frozenset[int] = frozenset()
+
+    def on_zeros(*blanks: Any) -> list[Any]:
+        nonlocal constant
+        with replay(random_state()):
+            answers, residue = evaluate(call, blanks)
+        constant = residue.constant
+        return answers
+
+    outputs = without_elements(call.name, on_zeros, list(values), inside)
+    return [Batched(bare(y), number) for y in outputs], Nothing(constant)
 
 
 @contextlib.contextmanager
@@ -87,6 +102,21 @@ class Late(NamedTuple):
 
     def push(self, call: Call, tangents: list[Any], outputs: Values, inputs: Values) -> Sequence[Any] | None:
         return call.tangent(call.late(list(inputs), list(outputs)), tangents)
+
+
+class Nothing(NamedTuple):
+    """The residue of a call inside a vmap of size 0: all derivatives are zeros, of which there are none."""
+
+    constant: frozenset[int]
+
+    def keeps(self, kind: str, index: int) -> bool:
+        return True
+
+    def pull(self, call: Call, cotangents: list[Any], outputs: Values, inputs: Values) -> Sequence[Any]:
+        return [ops.zeros_like(x) if x.dtype.kind in "fc" else None for x in inputs]
+
+    def push(self, call: Call, tangents: list[Any], outputs: Values, inputs: Values) -> Sequence[Any]:
+        return [ops.zeros_like(y) if y.dtype.kind in "fc" else None for y in outputs]
 
 
 class Loop(NamedTuple):

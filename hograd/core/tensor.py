@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -75,10 +76,7 @@ class Tensor(InPlace, Hooks, Interop):
 
     def numel(self) -> int:
         """Number of elements."""
-        count = 1
-        for n in self.shape:
-            count *= n
-        return count
+        return math.prod(self.shape)
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floating-point numbers."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hograd import tree
-from hograd.core.custom import Residue, replay
+from hograd.core.custom import Residue
+from hograd.core.replay import replay
 from hograd.core.tensor import Tensor
 from hograd.func.arguments import name_of
 from hograd.func.custom import TreeCall

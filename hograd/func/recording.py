@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from hograd.core.dispatch import bare, is_raw, wrap
@@ -16,15 +17,18 @@ from hograd.core.tensor import Batched, Tensor
 class Recording:
     """A tape with fresh leaves, on which a function can be recorded once and pulled back.
 
-    Inside another `grad` the function is recorded on that one's tape, with an identity in front of its inputs: the
-    derivative with respect to those is the same, and each operation is recorded once instead of twice. With vmaps
-    between, `pull` must then be called where they are the innermost levels, which `at_once` promises.
+    Inside another `grad`, a function of values that lie on that one's tape is recorded there, with an identity in front
+    of its inputs: the derivative with respect to those is the same, and each operation is recorded once instead of
+    twice. With vmaps between, `pull` must then be called where they are the innermost levels, which `at_once` promises.
     """
 
     def __init__(self, values: Sequence[Any], *, at_once: bool) -> None:
         self.shared = _recording_tape()
-        if self.shared is not None and self.shared[1] and not at_once:
-            self.shared = None
+        if self.shared is not None:
+            # A rule, or the forward of a function with a derivative of its own, runs on values below the open tapes.
+            number, batches = self.shared
+            if (batches and not at_once) or not any(_on_tape(x, number) for x in values):
+                self.shared = None
         self.level = Level("tape")
         if self.shared is None:
             self.number = self.level.number
@@ -68,16 +72,18 @@ class Recording:
         raw = not shared and self.level.raw and all(is_raw(g) for _, g in roots)
         if not raw:
             roots = [(node, wrap(g)) for node, g in roots]
-        pulled = backward_pass(
-            roots,
-            self.number,
-            wanted=self.nodes,
-            # Under `no_grad` the derivative is a constant of the tape that it was taken on.
-            create_graph=shared and self.number >= state.floor,
-            retain_graph=retain or shared,
-            raw=raw,
-            all_lead_there=not shared and not self.level.has_leaves,
-        )
+        # The rules run below the vmaps between, which what they differentiate themselves must not see.
+        with Level("rule") if shared and self.batches else nullcontext():
+            pulled = backward_pass(
+                roots,
+                self.number,
+                wanted=self.nodes,
+                # Under `no_grad` the derivative is a constant of the tape that it was taken on.
+                create_graph=shared and self.number >= state.floor,
+                retain_graph=retain or shared,
+                raw=raw,
+                all_lead_there=not shared and not self.level.has_leaves,
+            )
         result = []
         for x, g in zip(self.inputs, pulled, strict=True):
             if g is None:
@@ -113,6 +119,13 @@ def _recording_tape() -> tuple[int, list[tuple[int, int]]] | None:
             return None
         batches.append((level.number, level.size))
     return None
+
+
+def _on_tape(x: Any, number: int) -> bool:
+    """Whether `x`, whatever batch axes it has, is recorded on that tape."""
+    while type(x) is Batched and x.level > number:
+        x = x.value
+    return type(x) is Tensor and x.level == number and x.node is not None
 
 
 def _fresh(x: Any, number: int, batches: list[tuple[int, int]]) -> Any:
