@@ -26,8 +26,9 @@ True
 """
 
 from hograd.nn import functional, init
+from hograd.nn.activation import prelu
 from hograd.nn.attention import multi_head_attention
-from hograd.nn.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
+from hograd.nn.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from hograd.nn.dropout import dropout
 from hograd.nn.layer import Layer, Scope
 from hograd.nn.linear import embedding, linear
@@ -60,6 +61,7 @@ __all__ = [
     "conv4",
     "conv_transpose1d",
     "conv_transpose2d",
+    "conv_transpose3d",
     "count",
     "dropout",
     "embedding",
@@ -76,6 +78,7 @@ __all__ = [
     "max_pool2d",
     "mlp",
     "multi_head_attention",
+    "prelu",
     "recurrent",
     "residual",
     "rms_norm",

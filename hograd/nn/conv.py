@@ -176,3 +176,16 @@ class conv_transpose2d(ConvolutionTransposed):
     """
 
     rank: ClassVar[int] = 2
+
+
+class conv_transpose3d(ConvolutionTransposed):
+    """Transposed convolution in 3-d; arguments as for `conv_transpose2d`.
+
+    >>> import hograd as ho
+    >>> from hograd import nn
+    >>> layer = nn.conv_transpose3d(2, 1, 2, stride=2)
+    >>> layer.apply(layer.init(0), ho.ones(5, 2, 2, 3, 4)).shape
+    (5, 1, 4, 6, 8)
+    """
+
+    rank: ClassVar[int] = 3

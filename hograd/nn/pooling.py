@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from hograd.core.primitive import ops
-from hograd.errors import ArgumentError, ShapeError
-from hograd.nn.layer import Layer, Scope, each_axis
+from hograd.errors import ShapeError
+from hograd.nn.layer import Layer, Scope
 
 Lengths = int | Sequence[int]
 
 
-def _windows(scope: Scope, x: Any, rank: int, options: tuple[Any, ...], fill: float) -> Any:
-    """Every element of the windows, in order: shape (elements of a window, ..., *number of windows)."""
-    if x.ndim < rank + 1:
+def _checked(scope: Scope, x: Any, rank: int) -> Any:
+    if x.ndim not in (rank + 1, rank + 2):
         lengths = "length" if rank == 1 else f"{rank} lengths"
-        raise ShapeError(f"{scope.where}: x has shape {tuple(x.shape)}, expected (..., channels, {lengths}).")
-    kernel_size, stride, padding, dilation = options
-    kernel = each_axis(kernel_size, rank, f"{scope.where}: kernel_size")
-    strides = kernel if stride is None else each_axis(stride, rank, f"{scope.where}: stride")
-    pads = each_axis(padding, rank, f"{scope.where}: padding", 0)
-    dilations = each_axis(dilation, rank, f"{scope.where}: dilation")
-    if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
-        raise ArgumentError(f"{scope.where}: pad should be at most half of effective kernel size, found {padding}.")
-    if any(pads):
-        x = ops.pad(x, [p for pad in reversed(pads) for p in (pad, pad)], value=fill)
-    sizes = x.shape[-rank:]
-    spread = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
-    if any(e > n for e, n in zip(spread, sizes, strict=True)):
-        raise ShapeError(f"{scope.where}: the window, {tuple(spread)}, is larger than the padded x, {tuple(sizes)}.")
-    ends = [(n - e) // s * s + 1 for n, e, s in zip(sizes, spread, strides, strict=True)]
-    parts = []
-    for place in itertools.product(*map(range, kernel)):
-        starts = [p * d for p, d in zip(place, dilations, strict=True)]
-        cuts = (slice(f, f + e, s) for f, e, s in zip(starts, ends, strides, strict=True))
-        parts.append(x[(..., *cuts)])
-    return ops.stack(parts)
-
-
-def _maximum(scope: Scope, x: Any, rank: int, *options: Any) -> Any:
-    # Of equal elements the first counts, as in PyTorch.
-    return ops.max(_windows(scope, x, rank, options, -math.inf), 0)[0]
-
-
-def _average(scope: Scope, x: Any, rank: int, *options: Any) -> Any:
-    return ops.mean(_windows(scope, x, rank, (*options, 1), 0.0), 0)
-
-
-def _adapted(scope: Scope, x: Any, rank: int, output_size: Lengths) -> Any:
-    """Averages over windows that reach from  floor(i n / m)  to  ceil((i + 1) n / m)."""
-    if x.ndim < rank + 1:
-        raise ShapeError(f"{scope.where}: x has shape {tuple(x.shape)}, expected channels and {rank} lengths.")
-    for axis, m in enumerate(each_axis(output_size, rank, f"{scope.where}: output_size"), -rank):
-        n = x.shape[axis]
-        behind = (slice(None),) * (-axis - 1)
-        cuts = [slice(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-        x = ops.stack([ops.mean(x[(..., cut, *behind)], axis) for cut in cuts], axis)
+        raise ShapeError(f"{scope.where}: x has shape {tuple(x.shape)}, expected ([n,] channels, {lengths}).")
     return x
 
 
@@ -91,9 +48,11 @@ class max_pool1d(Layer):
     stride: Lengths | None = None
     padding: Lengths = 0
     dilation: Lengths = 1
+    ceil_mode: bool = False
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _maximum(scope, x, 1, self.kernel_size, self.stride, self.padding, self.dilation)
+        x = _checked(scope, x, 1)
+        return ops.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
 class max_pool2d(Layer):
@@ -104,6 +63,7 @@ class max_pool2d(Layer):
         stride: steps between windows; default the window's lengths.
         padding: how far windows reach beyond the edge, where nothing is; at most half a window.
         dilation: steps within a window.
+        ceil_mode: also take last windows that are not full.
 
     >>> import hograd as ho
     >>> from hograd import nn
@@ -115,9 +75,11 @@ class max_pool2d(Layer):
     stride: Lengths | None = None
     padding: Lengths = 0
     dilation: Lengths = 1
+    ceil_mode: bool = False
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _maximum(scope, x, 2, self.kernel_size, self.stride, self.padding, self.dilation)
+        x = _checked(scope, x, 2)
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
 class avg_pool1d(Layer):
@@ -132,9 +94,13 @@ class avg_pool1d(Layer):
     kernel_size: Lengths
     stride: Lengths | None = None
     padding: Lengths = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _average(scope, x, 1, self.kernel_size, self.stride, self.padding)
+        x = _checked(scope, x, 1)
+        windows = self.kernel_size, self.stride, self.padding, self.ceil_mode
+        return ops.avg_pool1d(x, *windows, self.count_include_pad)
 
 
 class avg_pool2d(Layer):
@@ -143,7 +109,10 @@ class avg_pool2d(Layer):
     Args:
         kernel_size: height and width of the window, or one number for both.
         stride: steps between windows; default the window's lengths.
-        padding: zeros around, which count in the average, as in PyTorch; at most half a window.
+        padding: zeros around; at most half a window.
+        ceil_mode: also take last windows that are not full.
+        count_include_pad: count these zeros in the average, as PyTorch does.
+        divisor_override: divide sums by this number instead.
 
     >>> import hograd as ho
     >>> from hograd import nn
@@ -154,9 +123,14 @@ class avg_pool2d(Layer):
     kernel_size: Lengths
     stride: Lengths | None = None
     padding: Lengths = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _average(scope, x, 2, self.kernel_size, self.stride, self.padding)
+        x = _checked(scope, x, 2)
+        windows = self.kernel_size, self.stride, self.padding, self.ceil_mode
+        return ops.avg_pool2d(x, *windows, self.count_include_pad, self.divisor_override)
 
 
 class adaptive_avg_pool1d(Layer):
@@ -171,7 +145,7 @@ class adaptive_avg_pool1d(Layer):
     output_size: Lengths
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _adapted(scope, x, 1, self.output_size)
+        return ops.adaptive_avg_pool1d(_checked(scope, x, 1), self.output_size)
 
 
 class adaptive_avg_pool2d(Layer):
@@ -186,4 +160,4 @@ class adaptive_avg_pool2d(Layer):
     output_size: Lengths
 
     def forward(self, scope: Scope, x: Any) -> Any:
-        return _adapted(scope, x, 2, self.output_size)
+        return ops.adaptive_avg_pool2d(_checked(scope, x, 2), self.output_size)

@@ -43,6 +43,8 @@ LAYERS = {
         (normal(1, 2, 2, 2),),
         {},
     ),
+    "conv_transpose3d": (nn.conv_transpose3d(2, 1, 2, stride=(1, 2, 1), bias=False), (normal(2, 2, 1, 2),), {}),
+    "prelu": (nn.prelu(3), (normal(2, 3, 2),), {}),
     "instance_norm": (nn.instance_norm(2, affine=True), (normal(2, 2, 3),), {}),
     "group_norm": (nn.group_norm(2, 4), (normal(2, 4),), {}),
     "layer_norm": (nn.layer_norm((2, 3)), (normal(2, 2, 3),), {}),

@@ -58,6 +58,18 @@ def test_embedding_begins_normal_with_a_row_of_zeros():
     assert slope["weight"].tolist() == [[0.0, 0.0], [0.0, 0.0], [2.0, 2.0], [0.0, 0.0], [0.0, 0.0]]
 
 
+def test_pooling_layers_take_the_options_of_the_operations():
+    x = ho.tensor(rng.normal(size=(2, 3, 5, 5)))
+    for layer, expected in (
+        (nn.max_pool2d(2, ceil_mode=True), ho.max_pool2d(x, 2, ceil_mode=True)),
+        (nn.avg_pool2d(2, 1, 1, count_include_pad=False), ho.avg_pool2d(x, 2, 1, 1, count_include_pad=False)),
+        (nn.avg_pool2d(2, divisor_override=3), ho.avg_pool2d(x, 2, divisor_override=3)),
+    ):
+        np.testing.assert_array_equal(layer.apply({}, x).numpy(), expected.numpy())
+    with pytest.raises(ShapeError, match=r"expected \(\[n,\] channels, 2 lengths\)"):
+        nn.max_pool2d(2).apply({}, ho.ones(4, 4))
+
+
 def test_pooling():
     x = ho.tensor(rng.normal(size=(2, 3, 6, 8)))
     blocks = x.numpy().reshape(2, 3, 3, 2, 2, 4)
