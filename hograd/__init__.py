@@ -120,6 +120,8 @@ from hograd.roots import custom_root, fixed_point
 
 __version__ = "0.1.0"
 
+inf, nan, pi, e = _numpy.inf, _numpy.nan, _numpy.pi, _numpy.e
+
 float16, float32, float64 = _numpy.dtype("f2"), _numpy.dtype("f4"), _numpy.dtype("f8")
 int8, int16, int32, int64 = _numpy.dtype("i1"), _numpy.dtype("i2"), _numpy.dtype("i4"), _numpy.dtype("i8")
 uint8, bool = _numpy.dtype("u1"), _numpy.dtype("?")
@@ -158,6 +160,7 @@ __all__ = [
     "custom_root",
     "detach",
     "divide",
+    "e",
     "double",
     "enable_grad",
     "errors",
@@ -178,6 +181,7 @@ __all__ = [
     "half",
     "igamma",
     "igammac",
+    "inf",
     "int",
     "int16",
     "int32",
@@ -192,9 +196,11 @@ __all__ = [
     "long",
     "movedim",
     "multiply",
+    "nan",
     "negative",
     "nn",
     "no_grad",
+    "pi",
     "not_equal",
     "pinverse",
     "positive",

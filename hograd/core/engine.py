@@ -59,9 +59,9 @@ def backward_pass(
     try:
         with np.errstate(all="ignore"):
             for node in order:
-                if node not in cotangents:
+                g = cotangents.pop(node, None)
+                if g is None:
                     continue
-                g = cotangents.pop(node)
                 owner = node.owner
                 if owner is not None:
                     if node.dtype.kind == "c":

@@ -88,7 +88,7 @@ fmax = binary(
     doc="""The larger of a and b, elementwise, the other where one is nan; ties give the derivative to a.
 
     >>> import hograd as ho
-    >>> ho.fmax(ho.tensor([1.0, float("nan")]), 3)
+    >>> ho.fmax(ho.tensor([1.0, ho.nan]), 3)
     tensor([3., 3.])
     """,
 )
@@ -105,7 +105,7 @@ fmin = binary(
     doc="""The smaller of a and b, elementwise, the other where one is nan; ties give the derivative to a.
 
     >>> import hograd as ho
-    >>> ho.fmin(ho.tensor([1.0, float("nan")]), 3)
+    >>> ho.fmin(ho.tensor([1.0, ho.nan]), 3)
     tensor([1., 3.])
     """,
 )

@@ -190,7 +190,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
         posinf, neginf: numbers for inf and -inf; None takes the largest and smallest numbers of the dtype.
 
     >>> import hograd as ho
-    >>> ho.nan_to_num(ho.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
+    >>> ho.nan_to_num(ho.tensor([1.0, ho.nan, ho.inf]), posinf=9.0)
     tensor([1., 0., 9.])
     """
     options = {"nan": 0.0 if nan is None else nan, "posinf": posinf, "neginf": neginf}
@@ -212,13 +212,13 @@ def _test(name: str, kernel: Any, doc: str, example: str, answer: str) -> Any:
     )
 
 
-isinf = _test("isinf", np.isinf, "Whether x is inf or -inf", '1.0, float("-inf")', "False,  True")
+isinf = _test("isinf", np.isinf, "Whether x is inf or -inf", "1.0, -ho.inf", "False,  True")
 
 
-isposinf = _test("isposinf", np.isposinf, "Whether x is inf", '1.0, float("inf")', "False,  True")
+isposinf = _test("isposinf", np.isposinf, "Whether x is inf", "1.0, ho.inf", "False,  True")
 
 
-isneginf = _test("isneginf", np.isneginf, "Whether x is -inf", '1.0, float("-inf")', "False,  True")
+isneginf = _test("isneginf", np.isneginf, "Whether x is -inf", "1.0, -ho.inf", "False,  True")
 
 
 signbit = _test("signbit", np.signbit, "Whether x has a minus sign, as -0.0 has", "0.0, -0.0", "False,  True")

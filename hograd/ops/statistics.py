@@ -122,7 +122,7 @@ def nanmedian(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
         keepdims: keep the axis with length 1 (`keepdim`).
 
     >>> import hograd as ho
-    >>> ho.nanmedian(ho.tensor([1.0, float("nan"), 5.0, 3.0]))
+    >>> ho.nanmedian(ho.tensor([1.0, ho.nan, 5.0, 3.0]))
     tensor(3.)
     """
     return _median_of(_nanmedian, x, axis, keepdims)
@@ -235,7 +235,7 @@ def nanquantile(
         interpolation: as in `quantile`.
 
     >>> import hograd as ho
-    >>> ho.nanquantile(ho.tensor([1.0, 2.0, float("nan")]), 0.5)
+    >>> ho.nanquantile(ho.tensor([1.0, 2.0, ho.nan]), 0.5)
     tensor(1.5000)
     """
     return _quantile_of("nanquantile", True, x, q, axis, keepdims, interpolation)
@@ -257,7 +257,7 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         keepdims: keep the reduced axes with length 1 (`keepdim`).
 
     >>> import hograd as ho
-    >>> ho.nansum(ho.tensor([1.0, float("nan"), 2.0]))
+    >>> ho.nansum(ho.tensor([1.0, ho.nan, 2.0]))
     tensor(3.)
     """
     return ops.sum(_known(tensor_of(x, "nansum"))[0], axis, keepdims)
@@ -273,7 +273,7 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         keepdims: keep the reduced axes with length 1 (`keepdim`).
 
     >>> import hograd as ho
-    >>> ho.nanmean(ho.tensor([1.0, float("nan"), 2.0]))
+    >>> ho.nanmean(ho.tensor([1.0, ho.nan, 2.0]))
     tensor(1.5000)
     """
     values, known = _known(tensor_of(x, "nanmean"))
