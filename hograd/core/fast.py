@@ -145,20 +145,20 @@ def one(primitive: Primitive, x: Tensor, params: dict[str, Any]) -> Tensor:
 
 
 def several(primitive: Primitive) -> Callable[..., Tensor]:
-    """A function of several tensors for a primitive without parameters; their dtypes are the caller's care."""
+    """A function of several tensors and of parameters by name; the tensors' dtypes are the caller's care."""
     kernel = primitive.kernel
 
-    def function(*args: Tensor) -> Tensor:
+    def function(*args: Tensor, **params: Any) -> Tensor:
         level = -1
         for arg in args:
             if type(arg) is not Tensor or type(arg.value) not in RAW:
-                return wrap(apply(primitive, args, {}))
+                return wrap(apply(primitive, args, params))
             if arg.node is not None and arg.level != level:
                 if level != -1:
-                    return wrap(apply(primitive, args, {}))
+                    return wrap(apply(primitive, args, params))
                 level = arg.level
         values = [arg.value for arg in args]
-        y = kernel(*values)
+        y = kernel(*values, **params)
         if level < state.floor or level == -1 or not primitive.differentiable:
             return Tensor(y)
         nodes = tuple([arg.node for arg in args])
@@ -167,6 +167,6 @@ def several(primitive: Primitive) -> Callable[..., Tensor]:
         saved = None
         if keep is not None:
             saved = tuple([v if k else None for k, v in zip(keep, (y, *values), strict=True)])
-        return Tensor(y, Node(primitive, nodes, saved, None, y.shape, y.dtype), level)
+        return Tensor(y, Node(primitive, nodes, saved, params, y.shape, y.dtype), level)
 
     return function

@@ -13,7 +13,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
-from hograd.ops.windows import Geometry
+from hograd.ops.windows import Geometry, conv_biased
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -75,7 +75,7 @@ def convolve(
         raise ShapeError(f"{name}: the kernel, {kernel} with dilation {dilation}, is larger than the padded x, {size}.")
     geometry = Geometry(size, kernel, count, stride, pads, dilation, groups)
     if bias is not None and bias.shape == weight.shape[:1] and bias.dtype is weight.dtype:
-        return _finished(ops.conv_biased(x, weight, bias, geometry), None, single, name)
+        return _finished(conv_biased(x, weight, bias, geometry=geometry), None, single, name)
     return _finished(ops.conv_forward(x, weight, geometry), bias, single, name)
 
 

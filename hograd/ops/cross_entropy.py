@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
 
-from hograd.core.batching import shift
+from hograd.core import fast
+from hograd.core.batching import in_front, shift
 from hograd.core.declare import case, general, operation
-from hograd.core.dispatch import apply, promote, wrap
+from hograd.core.dispatch import apply, bare, promote, wrap
 from hograd.core.primitive import kernels, ops, register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
@@ -55,8 +58,20 @@ _softmax_cross_entropy = general(
 )
 
 
+@functools.lru_cache(64)
+def _few_numbers(count: int) -> Any:
+    return np.arange(count)
+
+
+def _numbers(count: int, b: Any) -> Any:
+    """0, 1, ... count - 1, where the array b lies."""
+    if isinstance(b, (np.ndarray, np.generic)):
+        return _few_numbers(count) if count <= 4096 else np.arange(count)
+    return np.arange(count, like=b)
+
+
 def _indicator_kernel(b: Any, axis: int, classes: int) -> Any:
-    ladder = np.cumsum(np.ones_like(b, shape=(classes,) + (1,) * (b.ndim - axis))) - 1
+    ladder = _numbers(classes, b)
     return np.expand_dims(b, axis) == ladder.reshape((classes,) + (1,) * (b.ndim - axis))
 
 
@@ -75,7 +90,7 @@ def _class_kernel(a: Any, b: Any, axis: int) -> Any:
     if a.ndim == 1:
         return normalizer - z[b]
     if a.ndim == 2 and axis == 1:
-        return normalizer - z[np.arange(len(b), like=b), b]
+        return normalizer - z[_numbers(len(b), b), b]
     return normalizer - np.take_along_axis(z, np.expand_dims(b, axis), axis).squeeze(axis)
 
 
@@ -89,13 +104,19 @@ def _push_class(F: Any, tangents: Any, values: Any, params: Any) -> Any:
     return F.sum((F.softmax(a, axis) - F.indicator(b, axis, a.shape[axis])) * tangents[0], axis)
 
 
-def _pull_class_fused(F: Any, g: Any, a: Any, b: Any, axis: int) -> Any:
+def _without_target(F: Any, a: Any, b: Any, axis: int) -> Any:
+    """softmax(a) minus the indicator of b, in a new array."""
     p = F.softmax(a, axis)
     if a.ndim == 2 and axis == 1:
-        p[np.arange(len(b), like=b), b] -= 1
+        p[_numbers(len(b), b), b] -= 1
     else:
         place = np.expand_dims(b, axis)
         np.put_along_axis(p, place, np.take_along_axis(p, place, axis) - 1, axis)
+    return p
+
+
+def _pull_class_fused(F: Any, g: Any, a: Any, b: Any, axis: int) -> Any:
+    p = _without_target(F, a, b, axis)
     p *= g[(slice(None),) * axis + (None,)]
     return p
 
@@ -109,6 +130,46 @@ _class_cross_entropy = general(
     batch=shift("axis"),
     arguments="a b",
     fused=[_pull_class_fused, None],
+)
+
+
+def _total_kernel(a: Any, b: Any, axis: int, count: int) -> Any:
+    return np.add.reduce(_class_kernel(a, b, axis), axis=None) / count
+
+
+def _pull_total(F: Any, g: Any, a: Any, b: Any, axis: int, count: int) -> Any:
+    return (F.softmax(a, axis) - F.indicator(b, axis, a.shape[axis])) * (g / count)
+
+
+def _pull_total_fused(F: Any, g: Any, a: Any, b: Any, axis: int, count: int) -> Any:
+    p = _without_target(F, a, b, axis)
+    p *= g / count
+    return p
+
+
+def _push_total(F: Any, tangents: Any, values: Any, params: Any) -> Any:
+    return F.sum(_push_class(F, tangents, values, params)) / params["count"]
+
+
+def _batch_total(primitive: Any, size: int, values: Any, batched: Any, params: Any) -> Any:
+    shifted_values = [in_front(v, m, size) for v, m in zip(values, batched, strict=True)]
+    losses = wrap(apply(_class_cross_entropy, shifted_values, {"axis": params["axis"] + 1}))
+    if losses.ndim > 1:
+        losses = ops.sum(losses, tuple(range(1, losses.ndim)))
+    return bare(losses / params["count"])
+
+
+#: The sum of these over all targets, divided by a count.
+_total_cross_entropy = fast.several(
+    general(
+        "total_cross_entropy",
+        _total_kernel,
+        [_pull_total, None],
+        jvp=_push_total,
+        batch=_batch_total,
+        arguments="a b",
+        fused=[_pull_total_fused, None],
+    )
 )
 
 
@@ -173,6 +234,9 @@ def cross_entropy(
     else:
         ignored = _check_classes(target, logits.shape, axis, ignore_index, "cross_entropy")
         if weight is None and not label_smoothing and not ignored:
+            count = math.prod(target.shape) if reduction == "mean" else 1
+            if count and reduction in ("mean", "sum"):
+                return _total_cross_entropy(logits, target, axis=axis, count=count)
             losses = wrap(apply(_class_cross_entropy, (logits, target), {"axis": axis}))
             return reduced(losses, reduction, "cross_entropy")
         shares = ops.astype(ops.indicator(target, axis, classes), logits.dtype)
@@ -225,6 +289,9 @@ def _weighted_mean(losses: Any, counts: Any) -> Any:
     return ops.where(nothing, np.nan, ops.sum(losses) / ops.where(nothing, 1.0, total))
 
 
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
 def _check_classes(target: Any, shape: Any, axis: int, ignore_index: int, name: str) -> bool:
     """Whether a target is ignored; raises where one is no class."""
     expected = tuple(shape[:axis] + shape[axis + 1 :])
@@ -239,9 +306,11 @@ def _check_classes(target: Any, shape: Any, axis: int, ignore_index: int, name: 
         target = target.value
     if not target.size:
         return False
-    least, greatest = int(target.min()), int(target.max())
-    if least >= 0 and greatest < shape[axis] and not least <= ignore_index <= greatest:
-        return False
+    if not 0 <= ignore_index < shape[axis]:
+        # Seen as unsigned, a negative class is larger than any that there is.
+        unsigned = target if target.dtype.kind == "u" else target.view(_UNSIGNED[target.dtype.itemsize])
+        if int(np.maximum.reduce(unsigned, axis=None)) < shape[axis]:
+            return False
     kept = target != ignore_index
     named = target[kept]
     if named.size and not (named.min() >= 0 and named.max() < shape[axis]):

@@ -25,15 +25,16 @@ def shifted(x: Any, axis: int) -> Any:
     """
     if not x.size:
         return x
-    largest = x.max()
-    if float(largest) - float(x.min()) < 30:
+    largest = np.maximum.reduce(x, axis=None)
+    if float(largest) - float(np.minimum.reduce(x, axis=None)) < 30:
         return x - largest
     return x - np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def _softmax_kernel(x: Any, axis: int) -> Any:
     e = np.exp(shifted(x, axis))
-    return e / kernels.sum(e, axis, True)
+    e /= kernels.sum(e, axis, True)
+    return e
 
 
 def _log_softmax_kernel(x: Any, axis: int) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hograd.core import fast
 from hograd.core.batching import in_front, with_shape
 from hograd.core.declare import general, multilinear
 from hograd.core.dispatch import apply, bare, wrap
@@ -251,21 +252,18 @@ def _batch_biased(primitive: Any, size: int, values: Any, batched: Any, params: 
 
 
 #: Input, weight and bias to answer as one node; its rules stay among those above.
-_biased = general(
-    "conv_biased",
-    _biased_kernel,
-    [
-        lambda F, g, weight, geometry: F.conv_input(g, weight, geometry),
-        lambda F, g, x, geometry: F.conv_weight(x, g, geometry),
-        _pull_bias,
-    ],
-    jvp=_push_biased,
-    batch=_batch_biased,
-    arguments="x weight bias",
-    fused=[None, None, _pull_bias_fused],
-)
-register(
-    _biased.name,
-    lambda x, weight, bias, geometry: wrap(apply(_biased, (x, weight, bias), {"geometry": geometry})),
-    _biased_kernel,
+conv_biased = fast.several(
+    general(
+        "conv_biased",
+        _biased_kernel,
+        [
+            lambda F, g, weight, geometry: F.conv_input(g, weight, geometry),
+            lambda F, g, x, geometry: F.conv_weight(x, g, geometry),
+            _pull_bias,
+        ],
+        jvp=_push_biased,
+        batch=_batch_biased,
+        arguments="x weight bias",
+        fused=[None, None, _pull_bias_fused],
+    )
 )

@@ -59,4 +59,4 @@ def test_a_fused_rule_gives_what_the_rule_gives(operation, index, dtype):
 def test_every_fused_rule_is_met_by_a_sample():
     met = {node.primitive.name for case in CASES for node in fused_nodes(*case.values, None)}
     assert met == FUSED
-    assert {"affine", "class_cross_entropy", "conv_biased", "squared_error"} <= FUSED
+    assert {"affine", "class_cross_entropy", "conv_biased", "squared_error", "total_cross_entropy"} <= FUSED
