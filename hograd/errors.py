@@ -67,3 +67,7 @@ class AnomalyError(GradientError, ArithmeticError):
 
 class ConvergenceError(HogradError, RuntimeError):
     """An iteration ended without the answer that it was to find."""
+
+
+class ConvergenceWarning(RuntimeWarning):
+    """An iteration ended before it had the accuracy that it was asked for; its answer is used all the same."""

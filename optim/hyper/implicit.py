@@ -1,0 +1,273 @@
+"""Implicit differentiation: the hypergradient from the equation that the inner solution fulfils."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hograd import Tensor, as_tensor, func, tree
+from hograd.core.primitive import ops
+from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, LinearAlgebraError, ShapeError
+from hograd.implicit import Iteration, System, no_transforms
+from hograd.roots import Problem
+from optim.hyper.forward import _floating
+from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
+from optim.hyper.solvers import CG, Solver
+
+EQUATIONS = ("gradient", "step")
+
+
+@dataclasses.dataclass(frozen=True)
+class Implicit:
+    """The hypergradient by the implicit function theorem at the inner solution, however it was found.
+
+    With  F(w, outer) = 0  at the solution, F the gradient of the inner loss, A = dF/dw its Hessian:
+
+        A^T v = grad_w E ;     hypergradient = grad_outer E - (dF/d(outer))^T v .
+
+    Memory does not depend on how long the inner training is. The answer is exact where training has converged and the
+    system is solved exactly; what only steers the way to the solution, such as a learning rate, has derivative 0.
+
+    Args:
+        solver: how the linear system is solved: one of `solvers`, such as CG(), Dense() or Neumann(steps, lr).
+        steps: number of inner steps of the problem's optimizer, >= 0.
+        solve: function (params, outer) that returns the inner solution, from the first parameters, instead of training.
+            It sees constants, need not be differentiable, and may use NumPy or SciPy.
+        equation: F. "gradient" of the inner loss; "step": that a step of the optimizer, with its state, changes
+            nothing, as the solver FixedPoint needs and presumes; or a function (params, outer) that returns a tree with
+            as many numbers as the parameters, whose Jacobian need not be symmetric.
+        warm_start: `info.warm_start` of a call nearby, where the solver begins.
+
+    Raises:
+        LinearAlgebraError: the residual of the linear system makes the answer meaningless.
+        ConvergenceError: the inner solution is not finite.
+        ArgumentError: a loss closes over a tensor that is being differentiated or mapped and is not in `outer`.
+
+    A solver that ends before its tolerance says so in `info.converged`, and warns with `ConvergenceWarning`. With
+    `batches`, the gradient is that of the batch after training. It is differentiable again, in both modes, and may be
+    mapped by `vmap` (`warm_start` is None then): each derivative solves further systems with the same solver. Sources:
+    Bengio (2000); Pedregosa (2016).
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> from optim.hyper import Bilevel, hypergradient
+    >>> problem = Bilevel(  # ridge regression of one number: w = 2 / (1 + l2)
+    ...     inner_loss=lambda w, l2: (w - 2) ** 2 + l2 * w**2,
+    ...     outer_loss=lambda w, l2: w**2,
+    ...     init=ho.tensor(0.0),
+    ...     optimizer=SGD(lr=0.1),
+    ... )
+    >>> value, hypergrad, info = hypergradient(problem, ho.tensor(1.0), Implicit(CG(), steps=100))
+    >>> value, hypergrad, info.converged
+    (tensor(1.0000), tensor(-1.0000), True)
+    """
+
+    solver: Solver = dataclasses.field(default_factory=CG)
+    steps: int | None = None
+    solve: Callable[[Any, Any], Any] | None = None
+    equation: str | Callable[[Any, Any], Any] | None = None
+    warm_start: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.solve is None):
+            raise ArgumentError(
+                "Implicit: pass either `steps`, how long the problem's optimizer trains, or `solve`, a function that "
+                "finds the inner solution."
+            )
+        if self.steps is not None:
+            expect_count("Implicit: steps", self.steps)
+        if not (self.equation is None or callable(self.equation) or self.equation in EQUATIONS):
+            names = " or ".join(map(repr, EQUATIONS))
+            raise ArgumentError(f"Implicit: equation is {self.equation!r}, expected {names}, a function, or None.")
+        if self.solve is not None and self._equation == "step":
+            raise ArgumentError(
+                "Implicit: the equation of a step needs the optimizer's state at the solution, so it goes with `steps` "
+                "and not with `solve`. Pass equation=, a function (params, outer), or another solver."
+            )
+
+    @property
+    def _equation(self) -> Any:
+        return self.equation or getattr(self.solver, "equation", "gradient")
+
+    def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
+        """The hypergradient of `problem` at `outer`."""
+        report = Report()
+
+        def judged(outer: Any) -> Any:
+            equation = Equation(problem, outer, self, report)
+            flat = ops.root(equation.arguments.flat, *equation.arguments.constants, problem=equation)
+            params = equation.unravel(flat)[0]
+            return problem.outer_loss(params, outer), params
+
+        hypergrad, (value, params) = func.grad_and_value(judged, has_aux=True)(outer)
+        # Where a number of steps was asked for, its end is no surprise.
+        if not report.converged and getattr(self.solver, "steps", None) is None:
+            warnings.warn(
+                f"Implicit: {self.solver} left a residual of {report.residual:.1e} of the right side, more than was "
+                "asked for. Give it `steps` or a larger tolerance, add damping, or use another solver.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        taken = self.steps or 0
+        info = Info(
+            tree.detach(params),
+            None,
+            taken,
+            taken + 1,
+            hessian_products=report.products + 1,
+            residual=report.residual,
+            inner_residual=report.inner_residual,
+            converged=report.converged,
+            warm_start=report.solutions[0] if len(report.solutions) == 1 else None,
+        )
+        return Hypergradient(value, hypergrad, info)
+
+
+@dataclasses.dataclass
+class Report:
+    """What one hypergradient has cost so far, and how well its systems were solved."""
+
+    products: int = 0
+    residual: float | None = None
+    inner_residual: float | None = None
+    converged: bool = True
+    solutions: list[Any] = dataclasses.field(default_factory=list)
+
+
+class Equation(Problem):
+    """The equation of the inner solution; the solution is (params, floating tensors of the optimizer's state).
+
+    The second is empty but for the equation of a step.
+    """
+
+    def __init__(self, problem: Bilevel, outer: Any, method: Implicit, report: Report) -> None:
+        self.problem = problem
+        self.method = method
+        self.report = report
+        self.guess = method.warm_start
+        self.by_step = method._equation == "step"
+        super().__init__(self._left, self._solve, None, (outer,), None, math.inf)
+
+    def _solve(self, _: Any, outer: Any) -> Any:
+        method, problem = self.method, self.problem
+        if method.solve is not None:
+            begun = problem.init(outer) if callable(problem.init) else problem.init
+            return tree.map(as_tensor, method.solve(begun, outer)), []
+        params, state = train(problem, outer, method.steps or 0)
+        if not self.by_step:
+            return params, []
+        floating, self.whole_state = _floating(state)
+        return params, floating
+
+    def _left(self, solution: Any, outer: Any) -> Any:
+        """F, which is zero at the solution."""
+        params, floating = solution
+        problem, equation, number = self.problem, self.method._equation, self.method.steps or 0
+        if callable(equation):
+            return equation(params, outer)
+        if not self.by_step:
+            extra = () if problem.batches is None else (problem.batches(number),)
+            return func.grad(problem.inner_loss)(params, outer, *extra)
+        stepped, state = problem.step(params, outer, problem.optimizer_of(outer), self.whole_state(floating), number)
+        return tree.map(ops.sub, (params, floating), (stepped, _floating(state)[0]))
+
+    def _check(self, flat: Any, solution: Any, residual: list[Any]) -> None:
+        count = sum(r.numel() for r in residual)
+        if count != flat.numel():
+            raise ShapeError(
+                f"Implicit: the equation has {count} numbers, but the inner solution has {flat.numel()}; an equation "
+                "for each unknown is needed."
+            )
+        arrays = [r.detach().numpy() for r in residual]
+        largest = max((float(np.max(np.abs(r), initial=0.0)) for r in arrays), default=0.0)
+        if not (math.isfinite(largest) and np.isfinite(flat.detach().numpy()).all()):
+            raise ConvergenceError(
+                "Implicit: the inner solution, or its gradient, is not finite: the inner training diverges. Lower its "
+                "learning rate."
+            )
+        known = self.report.inner_residual
+        self.report.inner_residual = largest if known is None else max(known, largest)
+
+    def divide(self, b: Any, y: Any, p: Any, constants: Any, *, transposed: bool) -> Any:
+        """A^-1 b, or A^-T b, by the method's solver."""
+        guess = np.zeros(b.shape, b.dtype)
+        if transposed and self.guess is not None:
+            known = np.concatenate([np.ravel(x.detach().numpy()) for x in tree.leaves(self.guess)])
+            if known.shape != guess.shape:
+                raise ShapeError(
+                    f"Implicit: warm_start has {known.shape[0]} numbers, expected {guess.shape[0]}, as the inner "
+                    "solution has; pass info.warm_start of the same problem."
+                )
+            # Only the first system is the one that it was the solution of.
+            guess, self.guess = known.astype(guess.dtype), None
+        x = ops.concatenate([b, y, p])
+        return ops.linear_solution(x, guess, *constants, system=LinearSystem(self, transposed))
+
+
+class LinearSystem(System):
+    """The system with the derivative A of an equation, or with its transpose, as `linear_solution` takes it.
+
+    Its parameters are the inner solution y and what the equation depends on, in one vector.
+    """
+
+    def __init__(self, equation: Equation, turned: bool) -> None:
+        self.equation = equation
+        self.turned = turned
+        super().__init__(self._product, Iteration("gmres", 0, 0, 0), "the implicit system")
+
+    @property
+    def transposed(self) -> LinearSystem:  # type: ignore[override]
+        return LinearSystem(self.equation, not self.turned)
+
+    def _product(self, v: Any, q: Any, constants: Any) -> Any:
+        y, p = ops.astype(q[: v.shape[0]], v.dtype), q[v.shape[0] :]
+
+        def left(y: Any) -> Any:
+            return self.equation.residual(y, p, constants)
+
+        return func.vjp(left, y)[1](v)[0] if self.turned else func.jvp(left, (y,), (v,))[1]
+
+    def iterate(self, x: Any, guess: Any, constants: Any) -> Any:
+        """The solution as an array, from arrays."""
+        n, report = guess.shape[0], self.equation.report
+        b, y, p = x[:n].astype(guess.dtype, copy=False), Tensor(x[n : 2 * n].astype(guess.dtype)), Tensor(x[2 * n :])
+
+        def left(y: Any) -> Any:
+            return self.equation.residual(y, p, constants)
+
+        with no_transforms(), np.errstate(all="ignore"):
+            # Recorded once, pulled back through again and again.
+            _, pull = func.vjp(left, y)
+
+            def transpose(v: Any) -> Any:
+                report.products += 1
+                return pull(Tensor(np.array(v, guess.dtype).reshape(n)))[0].numpy().copy()
+
+            def matrix(v: Any) -> Any:
+                if self.equation.method._equation == "gradient":
+                    return transpose(v)
+                report.products += 1
+                return func.jvp(left, (y,), (Tensor(np.array(v, guess.dtype).reshape(n)),))[1].numpy().copy()
+
+            ways = (transpose, matrix) if self.turned else (matrix, transpose)
+            if b.any():
+                solution, residual, converged = self.equation.method.solver.solve(*ways, b, guess)
+            else:
+                solution, residual, converged = np.zeros_like(b), 0.0, True
+        if not np.isfinite(solution).all():
+            raise LinearAlgebraError(
+                f"Implicit: {self.equation.method.solver} came to a solution that is not finite. The inner solution is "
+                "not isolated, or the losses are not smooth there; add damping, or a regularizer to the inner loss."
+            )
+        if residual is not None:
+            report.residual = residual if report.residual is None else max(report.residual, residual)
+        report.converged = report.converged and bool(converged)
+        with no_transforms():
+            whole = self.equation.unravel(Tensor(solution))
+        report.solutions.append(whole if self.equation.by_step else whole[0])
+        return solution
