@@ -12,12 +12,13 @@ from hograd import autograd, check, errors, fft, func, graph, linalg, special, t
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
-from hograd.control import cond, fori_loop, scan, while_loop
+from hograd.control import cond, while_loop
 from hograd.core.format import set_printoptions
 from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
-from hograd.func import vmap
+from hograd.func import checkpoint, remat, vmap
+from hograd.loop import fori_loop, scan
 from hograd.ops import activations as _activations
 from hograd.ops import arithmetic as _arithmetic
 from hograd.ops import complex as _complex
@@ -156,6 +157,7 @@ __all__ = [
     "clamp",
     "complex128",
     "complex64",
+    "checkpoint",
     "cond",
     "custom_root",
     "detach",
@@ -205,6 +207,7 @@ __all__ = [
     "pinverse",
     "positive",
     "power",
+    "remat",
     "scan",
     "set_default_dtype",
     "set_grad_enabled",

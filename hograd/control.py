@@ -1,4 +1,4 @@
-"""Control flow that depends on the values of tensors, also under `vmap`: `cond`, `while_loop`, `fori_loop`, `scan`."""
+"""Control flow that depends on the values of tensors, also under `vmap`: `cond` and `while_loop`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hograd import tree
-from hograd.core.levels import state
+from hograd.core.custom import is_recorded
 from hograd.core.primitive import ops
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, ConvergenceError, DtypeError, GradientError, ShapeError, StructureError
@@ -45,8 +45,8 @@ def cond(
     if not _is_batched(pred) or chosen.all() or not chosen.any():
         # Elements that agree need no second branch, and none is left to differ.
         return true_fn(*operands) if chosen.all() else false_fn(*operands)
-    yes, no = (tree.map(_tensor, branch(*operands)) for branch in (true_fn, false_fn))
-    _expect_like(no, yes, "cond", ("true_fn(...)", "false_fn(...)"))
+    yes, no = (tree.map(as_tensor, branch(*operands)) for branch in (true_fn, false_fn))
+    expect_like(no, yes, "cond", ("true_fn(...)", "false_fn(...)"))
     return _select(pred, yes, no)
 
 
@@ -85,7 +85,7 @@ def while_loop(
     if maximum_steps is not None and maximum_steps < 0:
         raise ArgumentError(f"maximum_steps is {maximum_steps}, expected a whole number of at least 0, or None.")
     single = not isinstance(carried_inputs, (tuple, list))
-    carry = tree.map(_tensor, (carried_inputs,) if single else tuple(carried_inputs))
+    carry = tree.map(as_tensor, (carried_inputs,) if single else tuple(carried_inputs))
     steps = 0
     while True:
         going = cond_fn(*carry)
@@ -99,9 +99,9 @@ def while_loop(
                 "Raise maximum_steps, or let cond_fn count the steps if it is right to stop there."
             )
         result = body_fn(*carry)
-        new = tree.map(_tensor, (result,) if single else (tuple(result) if isinstance(result, list) else result))
-        _expect_like(new, carry, "while_loop", ("what is carried", "body_fn(...)"))
-        if maximum_steps is None and any(map(_is_recorded, tree.leaves(new))):
+        new = tree.map(as_tensor, (result,) if single else (tuple(result) if isinstance(result, list) else result))
+        expect_like(new, carry, "while_loop", ("what is carried", "body_fn(...)"))
+        if maximum_steps is None and any(map(is_recorded, tree.leaves(new))):
             raise GradientError(
                 "while_loop is being recorded for reverse mode, which keeps every step: state maximum_steps=... to "
                 "bound its memory, differentiate by jvp or jacfwd, or use no_grad() if no derivative is needed."
@@ -112,85 +112,8 @@ def while_loop(
         steps += 1
 
 
-def fori_loop(lower: Any, upper: Any, body_fn: Callable[[int, Any], Any], carry: Any) -> Any:
-    """Repeat  carry = body_fn(i, carry)  for i from `lower` up to but without `upper`.
-
-    Args:
-        lower, upper: whole numbers.
-        body_fn: function of the number of the step and of a tree that returns a tree like it.
-        carry: the tree at the beginning; returned as it is if there are no steps.
-
-    Returns:
-        The tree at the end. Both modes of derivatives pass through; reverse mode keeps what every step saves.
-
-    Raises:
-        StructureError, ShapeError, DtypeError: `body_fn` returned something unlike `carry`.
-
-    >>> import hograd as ho
-    >>> fori_loop(0, 3, lambda i, x: x * 2 + i, ho.tensor(1.0))
-    tensor(12.)
-    """
-    carry = tree.map(_tensor, carry)
-    for i in range(int(lower), int(upper)):
-        new = tree.map(_tensor, body_fn(i, carry))
-        _expect_like(new, carry, "fori_loop", ("carry", "body_fn(...)"))
-        carry = new
-    return carry
-
-
-def scan(
-    f: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any = None,
-    length: int | None = None,
-    reverse: bool = False,
-) -> tuple[Any, Any]:
-    """Repeat  carry, y = f(carry, x)  over the first axis of `xs`, and stack what each step gives.
-
-    Args:
-        f: function of a tree that is carried and of a slice of `xs` that returns the next tree, like it, and anything.
-        init: the tree at the beginning.
-        xs: tree of tensors with a common first axis, or None for steps without input.
-        length: number of steps, needed if `xs` is None.
-        reverse: go from the last slice to the first; what is stacked keeps the order of `xs`.
-
-    Returns:
-        (carry at the end, tree of what the steps gave, each leaf with a first axis for the steps). Both modes of
-        derivatives pass through; reverse mode keeps what every step saves.
-
-    Raises:
-        ArgumentError: there is not a single step, or `length` contradicts `xs`.
-        StructureError, ShapeError, DtypeError: a step returned a carry unlike `init`.
-
-    >>> import hograd as ho
-    >>> scan(lambda total, x: (total + x, total * x), ho.tensor(0.0), ho.tensor([1.0, 2.0, 3.0]))
-    (tensor(6.), tensor([0., 2., 9.]))
-    """
-    xs = tree.map(_tensor, xs)
-    lengths = {len(x) if x.ndim else -1 for x in tree.leaves(xs)} | ({length} if length is not None else set())
-    if len(lengths) != 1 or min(lengths) < 1:
-        found = ", ".join(
-            f"xs{path}: {tuple(x.shape)}" for path, x in zip(tree.paths(xs), tree.leaves(xs), strict=True)
-        )
-        raise ArgumentError(
-            f"scan needs one number of steps, at least 1, as the first axis of all of xs or as length: found "
-            f"length={length}{', ' if found else ''}{found}."
-        )
-    slices = tree.unstack(xs) if tree.leaves(xs) else [xs] * lengths.pop()
-    carry = tree.map(_tensor, init)
-    given = []
-    for x in reversed(slices) if reverse else slices:
-        result = f(carry, x)
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise StructureError(f"scan: f must return (carry, output), found {type(result).__name__}.")
-        new, y = tree.map(_tensor, result[0]), result[1]
-        _expect_like(new, carry, "scan", ("init", "the carry of f(...)"))
-        carry = new
-        given.append(y)
-    return carry, tree.stack(given[::-1] if reverse else given)
-
-
-def _tensor(leaf: Any) -> Any:
+def as_tensor(leaf: Any) -> Any:
+    """A leaf of a tree as a tensor."""
     return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
 
 
@@ -217,21 +140,16 @@ def _select(condition: Tensor, yes: Any, no: Any) -> Any:
     return tree.map(lambda a, b: ops.where(at, a, b), yes, no)
 
 
-def _is_recorded(value: Any) -> bool:
-    """Whether some tape that is recording now would keep what is done with `value`."""
-    while isinstance(value, Tensor):
-        if value.node is not None and value.level >= state.floor:
-            return True
-        value = value.value
-    return False
-
-
-def _expect_like(found: Any, expected: Any, function: str, names: tuple[str, str]) -> None:
-    if tree.structure(found) != tree.structure(expected):
+def expect_like(found: Any, expected: Any, function: str, names: tuple[str, str]) -> None:
+    """Raise unless a tree has the structure, shapes and dtypes of another one."""
+    ours, structure = tree.flatten(expected)
+    theirs, found_structure = tree.flatten(found)
+    if found_structure != structure:
         raise StructureError(f"{function}: " + tree.difference(expected, found, *names))
-    for path, x, y in zip(tree.paths(expected), tree.leaves(expected), tree.leaves(found), strict=True):
-        start = f"{function}: {names[1]}{path} has"
+    for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+        if x.shape == y.shape and x.dtype == y.dtype:
+            continue
+        start = f"{function}: {names[1]}{tree.paths(expected)[i]} has"
         if x.shape != y.shape:
             raise ShapeError(f"{start} shape {tuple(y.shape)}, expected {tuple(x.shape)}, that of {names[0]}.")
-        if x.dtype != y.dtype:
-            raise DtypeError(f"{start} dtype {y.dtype}, expected {x.dtype}, that of {names[0]}; convert with astype.")
+        raise DtypeError(f"{start} dtype {y.dtype}, expected {x.dtype}, that of {names[0]}; convert with astype.")

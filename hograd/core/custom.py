@@ -45,10 +45,10 @@ class Bundle:
         self.parts = parts
 
     def __add__(self, other: Bundle) -> Bundle:
-        parts = dict(self.parts)
+        # A bundle belongs to one visit of one node, which takes in the others: a call may have thousands of answers.
         for i, g in other.parts.items():
-            parts[i] = parts[i] + g if i in parts else g
-        return Bundle(parts)
+            self.parts[i] = self.parts[i] + g if i in self.parts else g
+        return self
 
 
 class Pick:
@@ -262,6 +262,15 @@ def is_tracked(value: Any) -> bool:
     """Whether any level that is recording may ask for a derivative by this value."""
     while isinstance(value, Tensor):
         if type(value) is Dual or (type(value) is Tensor and value.node is not None and value.level >= state.floor):
+            return True
+        value = value.value
+    return False
+
+
+def is_recorded(value: Any) -> bool:
+    """Whether some tape that is recording now would keep what is done with `value`."""
+    while isinstance(value, Tensor):
+        if value.node is not None and value.level >= state.floor:
             return True
         value = value.value
     return False

@@ -1,6 +1,6 @@
 """Function transforms: derivatives and vectorised maps of functions, which nest freely and work on trees."""
 
-from hograd.func.checkpoint import checkpoint
+from hograd.func.checkpoint import checkpoint, remat
 from hograd.func.custom import custom_jvp, custom_vjp
 from hograd.func.forward import hvp, jvp
 from hograd.func.jacobian import hessian, jacfwd, jacrev
@@ -22,6 +22,7 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "remat",
     "vjp",
     "vmap",
 ]

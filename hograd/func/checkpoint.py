@@ -7,16 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hograd import tree
-from hograd.core.custom import Residue
+from hograd.core.custom import Residue, is_recorded
+from hograd.core.primitive import ops
 from hograd.core.replay import replay
 from hograd.core.tensor import Tensor
+from hograd.errors import GradientError
 from hograd.func.arguments import name_of
 from hograd.func.custom import TreeCall
-from hograd.func.reverse import vjp
+from hograd.func.forward import jvp
+from hograd.func.recording import Recording
 
 
-class _Again(TreeCall):
-    """One call of a checkpointed function."""
+class Again(TreeCall):
+    """One call of a checkpointed function: its arguments are what is kept.
+
+    Where a derivative of the derivative may be asked for, the rule is a checkpointed function itself, so that every
+    order keeps arguments alone.
+    """
 
     __slots__ = ("f",)
 
@@ -28,29 +35,70 @@ class _Again(TreeCall):
         # Recording is on, so that a tensor that came in through a closure shows; what is recorded is not kept.
         return self.outputs(self.f(*self.full(inputs)), inputs), Residue(list(inputs))
 
+    def _floating(self, inputs: Sequence[Any]) -> tuple[list[Any], Any]:
+        """The inputs with a derivative, and the function of those alone, which repeats the random draws."""
+        at = [x.dtype.kind in "fc" for x in inputs]
+
+        def f(*values: Any) -> Any:
+            given = iter(values)
+            full = [next(given) if floats else x for x, floats in zip(inputs, at, strict=True)]
+            return [y for y in tree.leaves(self.f(*self.full(full))) if y.dtype.kind in "fc"]
+
+        return [x for x, floats in zip(inputs, at, strict=True) if floats], f
+
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:
         inputs = residue.content
-        floating = [x.dtype.kind in "fc" for x in inputs]
-        chosen = [i for i, (_, dtype) in enumerate(residue.answers) if dtype.kind in "fc"]
+        weights = [
+            g
+            for g, (_, dtype) in zip(tree.leaves(self.cotangents(residue, cotangents)), residue.answers, strict=True)
+            if dtype.kind in "fc"
+        ]
 
-        def again(*values: Any) -> Any:
-            given = iter(values)
-            full = [next(given) if at else x for x, at in zip(inputs, floating, strict=True)]
-            outputs = tree.leaves(self.f(*self.full(full)))
-            return tuple(outputs[i] for i in chosen)
+        def pulled(inputs: list[Any], weights: list[Any]) -> list[Any]:
+            values, f = self._floating(inputs)
+            tape = Recording(values, at_once=True)
+            with replay(residue.random), tape:
+                outputs = f(*tape.inputs)
+            if [tuple(y.shape) for y in outputs] != [tuple(g.shape) for g in weights]:
+                raise GradientError(
+                    f"{self.name} returned other shapes when it was called again for its derivative: it must depend on "
+                    "its arguments alone."
+                )
+            # What is kept for the rule is freed on the way back.
+            return tape.pull(outputs, weights, retain=False)
 
-        with replay(residue.random):
-            _, back = vjp(again, *[x for x, at in zip(inputs, floating, strict=True) if at])
-        weights = tree.leaves(self.cotangents(residue, cotangents))
-        pulled = iter(back(tuple(weights[i] for i in chosen)))
-        return [next(pulled) if at else None for at in floating]
+        if any(map(is_recorded, [*inputs, *weights])):
+            found = Again(f"{self.name}'s vjp", pulled, (inputs, weights))()
+        else:
+            found = pulled(inputs, weights)
+        given = iter(found)
+        return [next(given) if x.dtype.kind in "fc" else None for x in inputs]
+
+    def tangent(self, residue: Residue, tangents: list[Any]) -> Sequence[Any]:
+        inputs = residue.content
+        directions = [
+            ops.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True) if x.dtype.kind in "fc"
+        ]
+
+        def pushed(inputs: list[Any], directions: list[Any]) -> list[Any]:
+            values, f = self._floating(inputs)
+            with replay(residue.random):
+                return jvp(f, values, directions)[1]
+
+        if any(map(is_recorded, [*inputs, *directions])):
+            found = Again(f"{self.name}'s jvp", pushed, (inputs, directions))()
+        else:
+            found = pushed(inputs, directions)
+        given = iter(found)
+        return [next(given) if dtype.kind in "fc" else None for _, dtype in residue.answers]
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f`, keeping only its arguments for the backward pass and computing the rest again there.
 
     A chain of n equal steps, checkpointed in groups of k, holds about n / k + k of them instead of n, and runs each
-    forward twice (Griewank and Walther, 2000). Checkpoints may lie within one another.
+    forward twice (Griewank and Walther, 2000); `scan` does that for loops. Checkpoints may lie within one another.
+    JAX's name for it is `remat`.
 
     Args:
         f: function of trees that returns a tree of tensors, the same whenever it is called. Random draws from the
@@ -70,6 +118,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
-        return _Again(name_of(f), lambda args, kwargs: f(*args, **kwargs), (args, kwargs))()
+        return Again(name_of(f), lambda args, kwargs: f(*args, **kwargs), (args, kwargs))()
 
     return transformed
+
+
+remat = checkpoint
