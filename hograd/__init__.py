@@ -60,6 +60,7 @@ from hograd.ops import stable as _stable
 from hograd.ops import statistics as _statistics
 from hograd.ops import triangle as _triangle
 from hograd.ops import trigonometry as _trigonometry
+from hograd.ops import unit_axes as _unit_axes
 from hograd.ops.activations import *
 from hograd.ops.arithmetic import *
 from hograd.ops.complex import *
@@ -103,6 +104,7 @@ from hograd.ops.stable import *
 from hograd.ops.statistics import *
 from hograd.ops.triangle import *
 from hograd.ops.trigonometry import *
+from hograd.ops.unit_axes import *
 
 if _TYPE_CHECKING:
     from hograd import nn
@@ -263,3 +265,4 @@ __all__ += _stable.__all__
 __all__ += _statistics.__all__
 __all__ += _triangle.__all__
 __all__ += _trigonometry.__all__
+__all__ += _unit_axes.__all__

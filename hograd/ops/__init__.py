@@ -47,6 +47,7 @@ from hograd.ops import (
     statistics,
     triangle,
     trigonometry,
+    unit_axes,
     windows,
 )
 
@@ -97,5 +98,6 @@ __all__ = [
     "statistics",
     "triangle",
     "trigonometry",
+    "unit_axes",
     "windows",
 ]

@@ -170,7 +170,7 @@ tanhshrink = unary(
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.7), case(s.normal(3), alpha=s.positive())])
-def elu(F: Any, x: Any, alpha: Any = 1.0) -> Any:
+def elu(F: Any, x: Any, alpha: Any = 1.0) -> Tensor:
     """x where x > 0, else  alpha (e**x - 1); its derivative at 0 is alpha  (Clevert et al., 2015).
 
     Args:
@@ -188,7 +188,7 @@ def elu(F: Any, x: Any, alpha: Any = 1.0) -> Any:
 
 
 @composite(anywhere)
-def selu(F: Any, x: Any) -> Any:
+def selu(F: Any, x: Any) -> Tensor:
     """Scaled `elu`, whose constants keep mean 0 and variance 1  (Klambauer et al., 2017).
 
     1.0507009873554805 elu(x, alpha=1.6732632423543772)
@@ -204,7 +204,7 @@ def selu(F: Any, x: Any) -> Any:
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.7), case(s.normal(3), alpha=2.5)])
-def celu(F: Any, x: Any, alpha: Any = 1.0) -> Any:
+def celu(F: Any, x: Any, alpha: Any = 1.0) -> Tensor:
     """x where x > 0, else  alpha (e**(x / alpha) - 1), smooth at 0  (Barron, 2017).
 
     Args:
@@ -219,7 +219,7 @@ def celu(F: Any, x: Any, alpha: Any = 1.0) -> Any:
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.3), case(s.normal(3), negative_slope=s.positive())])
-def leaky_relu(F: Any, x: Any, negative_slope: Any = 0.01) -> Any:
+def leaky_relu(F: Any, x: Any, negative_slope: Any = 0.01) -> Tensor:
     """x where x > 0, else  negative_slope x; its derivative at 0 is the latter's.
 
     Args:
@@ -235,7 +235,7 @@ def leaky_relu(F: Any, x: Any, negative_slope: Any = 0.01) -> Any:
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), -0.5, 0.7), case(s.normal(3), max_val=0.2)])
-def hardtanh(F: Any, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+def hardtanh(F: Any, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Tensor:
     """x limited to the range from `min_val` to `max_val`; its derivative is 0 outside, and at the limits.
 
     Args:
@@ -251,7 +251,7 @@ def hardtanh(F: Any, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
 
 
 @composite(anywhere)
-def relu6(F: Any, x: Any) -> Any:
+def relu6(F: Any, x: Any) -> Tensor:
     """x limited to the range from 0 to 6; its derivative is 0 outside, and at 0 and 6.
 
     Args:
@@ -265,7 +265,7 @@ def relu6(F: Any, x: Any) -> Any:
 
 
 @composite(anywhere)
-def hardsigmoid(F: Any, x: Any) -> Any:
+def hardsigmoid(F: Any, x: Any) -> Tensor:
     """x / 6 + 1 / 2  limited to the range from 0 to 1; its derivative is 0 where x is not between -3 and 3.
 
     Args:
@@ -279,7 +279,7 @@ def hardsigmoid(F: Any, x: Any) -> Any:
 
 
 @composite(anywhere)
-def hardswish(F: Any, x: Any) -> Any:
+def hardswish(F: Any, x: Any) -> Tensor:
     """x hardsigmoid(x); its derivative at -3 is 0 and at 3 it is 1  (Howard et al., 2019).
 
     Args:
@@ -294,7 +294,7 @@ def hardswish(F: Any, x: Any) -> Any:
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.3)])
-def hardshrink(F: Any, x: Any, lambd: Any = 0.5) -> Any:
+def hardshrink(F: Any, x: Any, lambd: Any = 0.5) -> Tensor:
     """x where |x| > lambd, else 0.
 
     Args:
@@ -310,7 +310,7 @@ def hardshrink(F: Any, x: Any, lambd: Any = 0.5) -> Any:
 
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.3)])
-def softshrink(F: Any, x: Any, lambd: Any = 0.5) -> Any:
+def softshrink(F: Any, x: Any, lambd: Any = 0.5) -> Tensor:
     """x moved by `lambd` towards 0, and 0 where |x| <= lambd.
 
     Args:
@@ -326,7 +326,7 @@ def softshrink(F: Any, x: Any, lambd: Any = 0.5) -> Any:
 
 
 @composite(lambda s: [case(s.normal(3, 4), 0.1, 20.0), case(s.normal(3), -0.3, s.normal())])
-def threshold(F: Any, x: Any, threshold: Any, value: Any) -> Any:
+def threshold(F: Any, x: Any, threshold: Any, value: Any) -> Tensor:
     """x where it is above `threshold`, else `value`.
 
     Args:
@@ -342,7 +342,7 @@ def threshold(F: Any, x: Any, threshold: Any, value: Any) -> Any:
 
 
 @composite(lambda s: [case(s.away_from_zero(3, 4, 2), s.normal(4)), case(s.away_from_zero(3), s.normal())])
-def prelu(F: Any, x: Any, weight: Any) -> Any:
+def prelu(F: Any, x: Any, weight: Any) -> Tensor:
     """`leaky_relu` with a learned slope for each channel  (He et al., 2015).
 
     Args:
@@ -359,13 +359,15 @@ def prelu(F: Any, x: Any, weight: Any) -> Any:
         raise ShapeError(f"prelu: weight has shape {tuple(weight.shape)}, expected one axis, of the channels, or none.")
     if tuple(weight.shape) == (1,):
         weight = F.reshape(weight, ())
-    elif weight.ndim and x.ndim:
+    elif weight.ndim and not x.ndim:
+        raise ShapeError(f"prelu: x has shape () and no channels, but weight has {weight.shape[0]} slopes, expected 1.")
+    elif weight.ndim:
         weight = F.reshape(weight, (-1,) + (1,) * max(x.ndim - 2, 0))
     return F.leaky_relu(x, weight)
 
 
 @composite(lambda s: [case(s.normal(3, 4)), case(s.normal(4, 3), 0), case(s.normal(2, 6, 2), axis=1)])
-def glu(F: Any, x: Any, axis: int = -1) -> Any:
+def glu(F: Any, x: Any, axis: int = -1) -> Tensor:
     """Gated linear unit  a sigmoid(b), where a and b are the halves of x along an axis  (Dauphin et al., 2016).
 
     Args:

@@ -115,7 +115,7 @@ def conj(x: Any) -> Tensor:
 
 
 @composite(lambda s: [case(s.away_from_zero(3) + 1j * s.normal(3)), case(s.away_from_zero(3))])
-def angle(F: Any, x: Any) -> Any:
+def angle(F: Any, x: Any) -> Tensor:
     """Angle of complex numbers against the positive axis, in (-pi, pi]; of real ones 0, or pi for negative ones.
 
     >>> import hograd as ho
@@ -129,7 +129,7 @@ def angle(F: Any, x: Any) -> Any:
 
 
 @composite(lambda s: [case(s.positive(3), s.normal(3))])
-def polar(F: Any, abs: Any, angle: Any) -> Any:
+def polar(F: Any, abs: Any, angle: Any) -> Tensor:
     """Complex numbers from their absolute values and angles.
 
     >>> import hograd as ho
@@ -141,7 +141,7 @@ def polar(F: Any, abs: Any, angle: Any) -> Any:
 
 
 @composite(lambda s: [case(s.complex(3)), case(s.away_from_zero(3))])
-def sgn(F: Any, x: Any) -> Any:
+def sgn(F: Any, x: Any) -> Tensor:
     """Direction of complex numbers,  x / |x|,  and 0 at 0; the sign of real ones.
 
     >>> import hograd as ho
@@ -156,7 +156,7 @@ def sgn(F: Any, x: Any) -> Any:
 
 
 @composite(lambda s: [case(s.complex(2, 3)), case(s.complex())])
-def view_as_real(F: Any, x: Any) -> Any:
+def view_as_real(F: Any, x: Any) -> Tensor:
     """The parts of complex numbers, along a last axis of length 2.
 
     >>> import hograd as ho
@@ -168,7 +168,7 @@ def view_as_real(F: Any, x: Any) -> Any:
 
 
 @composite(lambda s: [case(s.normal(3, 2)), case(s.normal(2))])
-def view_as_complex(F: Any, x: Any) -> Any:
+def view_as_complex(F: Any, x: Any) -> Tensor:
     """Complex numbers from their parts, which stand along a last axis of length 2.
 
     >>> import hograd as ho

@@ -164,7 +164,7 @@ def dot(a: Any, b: Any) -> Tensor:
 
 
 @composite(lambda s: [case(s.normal(3), s.normal(4))])
-def outer(F: Any, a: Any, b: Any) -> Any:
+def outer(F: Any, a: Any, b: Any) -> Tensor:
     """Outer product of two vectors,  y_ij = a_i b_j.
 
     Args:
@@ -189,7 +189,7 @@ def outer(F: Any, a: Any, b: Any) -> Any:
         case(s.normal(2, 3), s.normal(4), 0),
     ]
 )
-def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Any:
+def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Tensor:
     """Contraction of `a` and `b` over several axes.
 
     Args:
@@ -337,7 +337,7 @@ def _pair(F: Any, a: tuple[str, Any], b: tuple[str, Any], keep: str) -> tuple[st
         case("ab,ac,bd->cd", s.normal(2, 3), s.normal(2, 4), s.normal(3, 2)),
     ]
 )
-def einsum(F: Any, equation: str, *operands: Any) -> Any:
+def einsum(F: Any, equation: str, *operands: Any) -> Tensor:
     """Sums of products by Einstein's convention.
 
     Args:

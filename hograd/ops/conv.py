@@ -11,7 +11,7 @@ from hograd.core.declare import case, operation
 from hograd.core.dispatch import promote
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import tensor_of
 from hograd.ops.windows import Geometry, conv_biased
 
@@ -42,6 +42,8 @@ def _finished(y: Any, bias: Any, single: bool, name: str) -> Tensor:
     if bias is not None:
         if bias.shape != (y.shape[1],):
             raise ShapeError(f"{name}: bias has shape {tuple(bias.shape)}, expected ({y.shape[1]},).")
+        if bias.dtype.kind == "c" and y.dtype.kind != "c":
+            raise DtypeError(f"{name}: bias is {bias.dtype}, but x and weight are real: expected a real bias.")
         y = y + ops.reshape(bias, (-1, *(1,) * (y.ndim - 2)))
     return ops.reshape(y, y.shape[1:]) if single else y
 

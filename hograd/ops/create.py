@@ -158,7 +158,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, 
     """
     value = tensor(fill_value, dtype=dtype)
     if value.shape:
-        raise ShapeError(f"full: fill_value has shape {value.shape}, expected a number or a tensor of shape ().")
+        raise ShapeError(f"full: fill_value has shape {value.shape}, expected shape () or a number.")
     if isinstance(value.value, Tensor):
         return ops.broadcast_to(value, _lengths((shape,), "full"))
     made = np.full_like(value.value, value.value, shape=_lengths((shape,), "full"))
@@ -199,12 +199,12 @@ def arange(
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`steps` evenly spaced numbers from `start` to `end`, both included.
+    """`steps` evenly spaced numbers from `start` to `end`, both included:  start + k (end - start) / (steps - 1).
 
     Args:
-        start, end: numbers.
+        start, end: numbers, or tensors of shape (), by which the answer is differentiable.
         steps: how many, at least 0.
         dtype: default the default floating dtype.
         device: None or "cpu".
@@ -214,9 +214,18 @@ def linspace(
     >>> ho.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return _made(
-        np.linspace(start, end, _count(steps, "steps of linspace"), dtype=_dtype(dtype)), requires_grad, device
-    )
+    count, dtype = _count(steps, "steps of linspace"), _dtype(dtype)
+    if not isinstance(start, Tensor) and not isinstance(end, Tensor):
+        return _made(np.linspace(start, end, count, dtype=dtype), requires_grad, device)
+    for name, bound in (("start", start), ("end", end)):
+        if isinstance(bound, Tensor) and bound.shape != ():
+            raise ShapeError(
+                f"linspace: {name} has shape {tuple(bound.shape)}, expected a number or a tensor of shape ()."
+            )
+    check_device(device)
+    part = Tensor(np.linspace(0.0, 1.0, count))
+    answer = ops.astype(ops.add(ops.mul(start, ops.sub(1.0, part)), ops.mul(end, part)), dtype)
+    return answer.requires_grad_() if requires_grad else answer
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

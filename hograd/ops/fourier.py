@@ -138,7 +138,7 @@ def _transform(F: Any, x: Any, axes: Any, lengths: Any, norm: str | None, invers
     lambda s: [case(s.complex(5)), case(s.normal(3, 4), 3, 0, "ortho"), case(s.complex(2, 3), 5, norm="forward")],
     name="fft_fft",
 )
-def fft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def fft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
     """Discrete Fourier transform along an axis,  y_k = sum_j x_j exp(-2 pi i j k / n).
 
     Args:
@@ -163,7 +163,7 @@ def fft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None =
     lambda s: [case(s.complex(5)), case(s.normal(3, 4), 3, 0, "ortho"), case(s.complex(2, 3), 5, norm="forward")],
     name="fft_ifft",
 )
-def ifft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def ifft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
     """Inverse of `fft`, with the same arguments:  x_j = 1/n sum_k y_k exp(2 pi i j k / n).
 
     >>> import hograd as ho
@@ -178,7 +178,7 @@ def ifft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None 
     lambda s: [case(s.complex(2, 3)), case(s.normal(3, 4), (2, 5)), case(s.complex(2, 3, 2), None, (0, 2), "ortho")],
     name="fft_fftn",
 )
-def fftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Any:
+def fftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Tensor:
     """Discrete Fourier transform over several axes.
 
     Args:
@@ -200,7 +200,7 @@ def fftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = Non
     lambda s: [case(s.complex(2, 3)), case(s.normal(3, 4), (2, 5)), case(s.complex(2, 3, 2), None, (0, 2), "forward")],
     name="fft_ifftn",
 )
-def ifftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Any:
+def ifftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Tensor:
     """Inverse of `fftn`, with the same arguments.
 
     >>> import hograd as ho
@@ -213,7 +213,7 @@ def ifftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = No
 
 
 @composite(lambda s: [case(s.complex(2, 3)), case(s.normal(2, 3, 2), (2, 5), norm="ortho")], name="fft_fft2")
-def fft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None = None) -> Any:
+def fft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None = None) -> Tensor:
     """`fftn` over the last two axes.
 
     >>> import hograd as ho
@@ -224,7 +224,7 @@ def fft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None =
 
 
 @composite(lambda s: [case(s.complex(2, 3)), case(s.normal(2, 3, 2), (2, 5), norm="ortho")], name="fft_ifft2")
-def ifft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None = None) -> Any:
+def ifft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None = None) -> Tensor:
     """Inverse of `fft2`, with the same arguments.
 
     >>> import hograd as ho
@@ -239,7 +239,7 @@ def ifft2(F: Any, x: Any, s: Any = None, axis: Any = (-2, -1), norm: str | None 
                case(s.normal(1))],
     name="fft_rfft",
 )  # fmt: skip
-def rfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def rfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
     """First half of the Fourier transform of a real tensor, n // 2 + 1 long: the other half is its conjugate.
 
     The arguments are those of `fft`.
@@ -258,7 +258,7 @@ def rfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None 
                case(s.normal(2, 3), 8, norm="forward"), case(s.complex(2), 1), case(s.complex(2), 2)],
     name="fft_irfft",
 )  # fmt: skip
-def irfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def irfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
     """Inverse of `rfft`: the real tensor that the first half of a spectrum belongs to.
 
     The imaginary part of the frequency 0 and, for even n, of the highest one is ignored.
@@ -285,7 +285,7 @@ def irfft(F: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None
     lambda s: [case(s.normal(3, 4)), case(s.normal(3, 4), (4, 5), norm="ortho"), case(s.normal(2, 3, 2), None, (2, 0))],
     name="fft_rfftn",
 )
-def rfftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Any:
+def rfftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Tensor:
     """`rfft` along the last of several axes, then `fft` along the others; the arguments are those of `fftn`.
 
     >>> import hograd as ho
@@ -306,7 +306,7 @@ def rfftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = No
                case(s.complex(2, 3, 2), None, (2, 0))],
     name="fft_irfftn",
 )  # fmt: skip
-def irfftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Any:
+def irfftn(F: Any, x: Any, s: Any = None, axis: Any = None, norm: str | None = None) -> Tensor:
     """Inverse of `rfftn`; the last of the lengths `s` is that of the answer, as in `irfft`.
 
     >>> import hograd as ho
@@ -331,7 +331,7 @@ def _turned(F: Any, x: Any, starts: dict[int, int]) -> Any:
 
 
 @composite(lambda s: [case(s.normal(5)), case(s.complex(2, 3), 0), case(s.normal(2, 3))], name="fft_fftshift")
-def fftshift(F: Any, x: Any, axis: Any = None) -> Any:
+def fftshift(F: Any, x: Any, axis: Any = None) -> Tensor:
     """The frequency 0 moved to the middle of the axes (all by default; `dim`).
 
     >>> import hograd as ho
@@ -344,7 +344,7 @@ def fftshift(F: Any, x: Any, axis: Any = None) -> Any:
 
 
 @composite(lambda s: [case(s.normal(5)), case(s.complex(2, 3), 0), case(s.normal(2, 3))], name="fft_ifftshift")
-def ifftshift(F: Any, x: Any, axis: Any = None) -> Any:
+def ifftshift(F: Any, x: Any, axis: Any = None) -> Tensor:
     """Inverse of `fftshift`.
 
     >>> import hograd as ho

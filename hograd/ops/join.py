@@ -14,7 +14,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axis_of, cut, shape_of, tensor_of
-from hograd.ops.shape import atleast_1d, atleast_2d, atleast_3d, expand_dims
+from hograd.ops.unit_axes import atleast_1d, atleast_2d, atleast_3d, expand_dims
 
 __all__ = [
     "cat",

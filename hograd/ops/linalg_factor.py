@@ -91,7 +91,7 @@ function_of(_sign_of_determinant)
 @composite(
     lambda s: [case(s.regular(3)), case(s.regular(2, 3)), case(s.regular(1)), case(s.normal(2, 2))], name="linalg_det"
 )
-def det(F: Any, A: Any) -> Any:
+def det(F: Any, A: Any) -> Tensor:
     """Determinant of matrices.
 
     The first derivative, the matrix of cofactors, and the second are exact for singular matrices too; a third one of a
@@ -136,7 +136,7 @@ def slogdet(F: Any, A: Any) -> Any:
 
 
 @composite(lambda s: [case(s.spd(3)), case(s.spd(2, 3))], name="logdet")
-def logdet(F: Any, A: Any) -> Any:
+def logdet(F: Any, A: Any) -> Tensor:
     """Logarithm of the determinant; nan where that is negative, -inf where it is 0.
 
     Args:
@@ -178,7 +178,7 @@ function_of(_cholesky)
 @composite(
     lambda s: [case(s.spd(3)), case(s.spd(2, 3)), case(s.spd(3), upper=True), case(s.spd(1))], name="linalg_cholesky"
 )
-def cholesky(F: Any, A: Any, *, upper: bool = False) -> Any:
+def cholesky(F: Any, A: Any, *, upper: bool = False) -> Tensor:
     """Lower triangular L with  A = L L^T,  or upper triangular U with  A = U^T U.
 
     Args:

@@ -23,7 +23,7 @@ __all__ = ["matrix_exp", "matrix_power", "vander"]
     lambda s: [case(s.regular(3), 3), case(s.regular(2, 3), -2), case(s.normal(2, 2, 2), 5)],
     name="linalg_matrix_power",
 )
-def matrix_power(F: Any, A: Any, n: int) -> Any:
+def matrix_power(F: Any, A: Any, n: int) -> Tensor:
     """n-th power of matrices, of their inverses for negative n.
 
     Args:
@@ -72,7 +72,7 @@ function_of(_exponential)
 
 
 @composite(lambda s: [case(s.normal(3, 3)), case(s.normal(2, 2, 2)), case(s.normal(1, 1))], name="linalg_matrix_exp")
-def matrix_exp(F: Any, A: Any) -> Any:
+def matrix_exp(F: Any, A: Any) -> Tensor:
     """Exponential of matrices,  sum_k A^k / k!.
 
     By scaling, a Pade approximant and squaring (Al-Mohy and Higham, 2009); a derivative is one of twice the size.
@@ -145,7 +145,7 @@ def multi_dot(tensors: Any) -> Tensor:
 
 
 @composite(lambda s: [case(s.normal(2, 3), s.normal(3)), case(s.normal(3, 2), s.normal(3, 1), 0)], name="linalg_vecdot")
-def vecdot(F: Any, x: Any, y: Any, axis: int = -1) -> Any:
+def vecdot(F: Any, x: Any, y: Any, axis: int = -1) -> Tensor:
     """Inner products of vectors,  sum conj(x) y,  along an axis; the others are broadcast.
 
     Args:
@@ -175,7 +175,7 @@ def _square(name: str, shape: Any, count: int) -> int:
     lambda s: [case(s.regular(4).reshape(2, 2, 4), s.normal(2, 2)), case(s.regular(6).reshape(6, 3, 2), s.normal(6))],
     name="linalg_tensorsolve",
 )
-def tensorsolve(F: Any, A: Any, B: Any, axes: Any = None) -> Any:
+def tensorsolve(F: Any, A: Any, B: Any, axes: Any = None) -> Tensor:
     """Solution X of  tensordot(A, X, X.ndim) = B.
 
     Args:
@@ -206,7 +206,7 @@ def tensorsolve(F: Any, A: Any, B: Any, axes: Any = None) -> Any:
     lambda s: [case(s.regular(6).reshape(2, 3, 6), 2), case(s.regular(4).reshape(4, 2, 2), ind=1)],
     name="linalg_tensorinv",
 )
-def tensorinv(F: Any, A: Any, ind: int = 2) -> Any:
+def tensorinv(F: Any, A: Any, ind: int = 2) -> Tensor:
     """Inverse of a tensor as a map from its last axes to the first `ind` ones.
 
     Args:
@@ -228,7 +228,7 @@ def tensorinv(F: Any, A: Any, ind: int = 2) -> Any:
 
 
 @composite(lambda s: [case(s.normal(3)), case(s.normal(2, 3), N=4), case(s.normal(2), N=2)], name="linalg_vander")
-def vander(F: Any, x: Any, *, N: int | None = None) -> Any:
+def vander(F: Any, x: Any, *, N: int | None = None) -> Tensor:
     """Vandermonde matrices: the powers of each element from 0 to N - 1, in a row.
 
     Args:
@@ -263,7 +263,7 @@ def vander(F: Any, x: Any, *, N: int | None = None) -> Any:
     ],
     name="linalg_vector_norm",
 )
-def vector_norm(F: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+def vector_norm(F: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Vector norm over `axis`:  (sum |x|**ord)**(1/ord); its derivative is 0 where the norm is 0.
 
     Args:
@@ -293,7 +293,7 @@ def vector_norm(F: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: bool =
     ],
     name="linalg_matrix_norm",
 )
-def matrix_norm(F: Any, A: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims: bool = False) -> Any:
+def matrix_norm(F: Any, A: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims: bool = False) -> Tensor:
     """Norm of matrices.
 
     Args:
@@ -336,7 +336,7 @@ def matrix_norm(F: Any, A: Any, ord: Any = "fro", axis: Any = (-2, -1), keepdims
     ],
     name="linalg_norm",
 )
-def norm(F: Any, A: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(F: Any, A: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`vector_norm` or `matrix_norm`, by the number of axes.
 
     Args:
@@ -365,7 +365,7 @@ def norm(F: Any, A: Any, ord: Any = None, axis: Any = None, keepdims: bool = Fal
     lambda s: [case(s.regular(3)), case(s.tall(2, 3, 2)), case(s.regular(3), "fro"), case(s.regular(2, 3), 1)],
     name="linalg_cond",
 )
-def cond(F: Any, A: Any, p: Any = None) -> Any:
+def cond(F: Any, A: Any, p: Any = None) -> Tensor:
     """Condition number of matrices: the norm of the matrix times that of its inverse.
 
     Args:

@@ -157,7 +157,7 @@ def _systems(s: Any) -> list[Any]:
 
 
 @composite(lambda s: [*_systems(s), case(s.regular(3), s.normal(2, 3), left=False)], name="linalg_solve")
-def solve(F: Any, A: Any, B: Any, *, left: bool = True) -> Any:
+def solve(F: Any, A: Any, B: Any, *, left: bool = True) -> Tensor:
     """Solution X of the linear systems  A X = B,  or  X A = B  with left=False.
 
     Args:
@@ -197,7 +197,7 @@ def solve(F: Any, A: Any, B: Any, *, left: bool = True) -> Any:
     ],
     name="linalg_solve_triangular",
 )
-def solve_triangular(F: Any, A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
+def solve_triangular(F: Any, A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """Solution X of  A X = B  (X A = B with left=False)  for triangular A; the other triangle is never read.
 
     Args:
@@ -226,7 +226,7 @@ def solve_triangular(F: Any, A: Any, B: Any, *, upper: bool, left: bool = True, 
 
 
 @composite(lambda s: [case(s.regular(3)), case(s.regular(2, 3)), case(s.regular(1))], name="linalg_inv")
-def inv(F: Any, A: Any) -> Any:
+def inv(F: Any, A: Any) -> Tensor:
     """Inverse of matrices; to multiply by it, `solve` is faster and more precise.
 
     Args:
@@ -250,7 +250,7 @@ def inv(F: Any, A: Any) -> Any:
     ],
     name="cholesky_solve",
 )
-def cholesky_solve(F: Any, B: Any, L: Any, upper: bool = False) -> Any:
+def cholesky_solve(F: Any, B: Any, L: Any, upper: bool = False) -> Tensor:
     """Solution X of  A X = B  from the Cholesky factor of A:  L L^T X = B.
 
     Args:
@@ -269,7 +269,7 @@ def cholesky_solve(F: Any, B: Any, L: Any, upper: bool = False) -> Any:
 
 
 @composite(lambda s: [case(s.regular(3)), case(s.regular(2, 3), upper=True)], name="cholesky_inverse")
-def cholesky_inverse(F: Any, L: Any, upper: bool = False) -> Any:
+def cholesky_inverse(F: Any, L: Any, upper: bool = False) -> Tensor:
     """Inverse of  A = L L^T  from its Cholesky factor.
 
     Args:
@@ -298,7 +298,7 @@ def pinv(
     *,
     atol: Any = None,
     rtol: Any = None,
-) -> Any:
+) -> Tensor:
     """Pseudo-inverse of Moore and Penrose; its derivative takes the rank as constant (Golub and Pereyra, 1973).
 
     Args:

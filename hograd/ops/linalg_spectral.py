@@ -124,7 +124,7 @@ def eigh(F: Any, A: Any, UPLO: str = "L") -> Any:
 
 
 @composite(lambda s: [case(s.spd(3)), case(s.spd(2, 3))], name="linalg_eigvalsh")
-def eigvalsh(F: Any, A: Any, UPLO: str = "L") -> Any:
+def eigvalsh(F: Any, A: Any, UPLO: str = "L") -> Tensor:
     """Eigenvalues of symmetric matrices, ascending; equal ones share the derivative by the eigenvectors found.
 
     Args:
@@ -243,7 +243,7 @@ def svd(F: Any, A: Any, full_matrices: bool = True) -> Any:
 
 
 @composite(lambda s: [case(s.regular(3)), case(s.tall(4, 2)), case(s.tall(2, 2, 4))], name="linalg_svdvals")
-def svdvals(F: Any, A: Any) -> Any:
+def svdvals(F: Any, A: Any) -> Tensor:
     """Singular values, descending; equal ones share the derivative by the vectors found, and 0 has a subgradient.
 
     Args:

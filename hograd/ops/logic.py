@@ -159,7 +159,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
         case(s.normal(3), s.normal(3) - 2, s.normal(3) + 2),
     ]
 )
-def clip(F: Any, x: Any, min: Any = None, max: Any = None) -> Any:
+def clip(F: Any, x: Any, min: Any = None, max: Any = None) -> Tensor:
     """x limited to the range from `min` to `max`, elementwise.
 
     Args:

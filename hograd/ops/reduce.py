@@ -180,7 +180,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         case(s.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]]), 1),
     ]
 )
-def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
+def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
     """Product over `axis`; 1 over no elements. Exact to any order also where elements are 0.
 
     Multiplies the two halves of the axis until one element is left, so no derivative divides by an element.
@@ -232,7 +232,7 @@ def var(
     correction: float | None = 1,
     keepdims: bool = False,
     unbiased: bool | None = None,
-) -> Any:
+) -> Tensor:
     """Variance over `axis`:  sum |x - mean|**2 / max(n - correction, 0).
 
     Args:
@@ -271,7 +271,7 @@ def std(
     correction: float | None = 1,
     keepdims: bool = False,
     unbiased: bool | None = None,
-) -> Any:
+) -> Tensor:
     """Standard deviation over `axis`, the square root of `var`; its derivative is 0 where it is 0, as in PyTorch.
 
     Args:
@@ -296,7 +296,7 @@ def std(
         case(s.normal(3, 4) * 300, 0),
     ]
 )
-def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """ln sum e**x over `axis`, stable for large |x|; -inf over elements that all are, and over none.
 
     Args:
@@ -330,7 +330,7 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         case(s.normal(3, 4), -math.inf),
     ]
 )
-def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Vector norm over `axis`:  (sum |x|**p)**(1/p); its derivative is 0 where the norm is 0, as in PyTorch.
 
     Args:

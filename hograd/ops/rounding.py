@@ -232,7 +232,7 @@ def _three(s: Any) -> list[Any]:
 
 
 @composite(lambda s: [*_three(s), case(s.normal(3), s.normal(3), 0.3)])
-def lerp(F: Any, start: Any, end: Any, weight: Any) -> Any:
+def lerp(F: Any, start: Any, end: Any, weight: Any) -> Tensor:
     """Linear interpolation  start + weight (end - start), elementwise.
 
     Args:
@@ -248,7 +248,7 @@ def lerp(F: Any, start: Any, end: Any, weight: Any) -> Any:
 
 
 @composite(lambda s: [*_three(s), case(s.normal(3), s.normal(3), s.normal(3), value=0.3)])
-def addcmul(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcmul(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """x + value tensor1 tensor2, elementwise.
 
     Args:
@@ -264,7 +264,7 @@ def addcmul(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> An
 
 
 @composite(lambda s: [*_three(s), case(s.normal(3), s.normal(3), s.away_from_zero(3), value=0.3)])
-def addcdiv(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcdiv(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """x + value tensor1 / tensor2, elementwise.
 
     Args:

@@ -86,7 +86,6 @@ DIFFERENCES = [
         "nn.functional.scaled_dot_product_attention", "draws", "The generators draw other numbers.", given("dropout_p")
     ),
     # Arguments
-    Difference("linspace.tensor_overload", "refused", "The ends are numbers, not tensors."),
     Difference(
         "nn.functional.batch_norm",
         "refused",
@@ -159,5 +158,4 @@ DIFFERENCES = [
         "A tensor without axes has an axis 0 for functions of several axes, as in PyTorch's reductions.",
         lambda args, kwargs: args[0].ndim == 0,
     ),
-    Difference("nn.functional.prelu", "accepted", "A tensor without axes is broadcast against the weights."),
 ]

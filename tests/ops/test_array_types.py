@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,20 +14,29 @@ from .device_array import DeviceArray
 from .samples import Bound, assert_equal, cotangents, differentiable, every_case
 
 
-def cupy_array(array):
-    cupy = pytest.importorskip("cupy")
+def find_cupy() -> Any:
+    """CuPy, if it is installed and finds a CUDA device."""
     try:
-        if not cupy.cuda.runtime.getDeviceCount():
-            pytest.skip("no CUDA device")
-    except cupy.cuda.runtime.CUDARuntimeError:
-        pytest.skip("no CUDA device")
-    return cupy.asarray(array)
+        cupy = importlib.import_module("cupy")
+        return cupy if cupy.cuda.runtime.getDeviceCount() else None
+    except Exception:  # CuPy is imported, but CUDA's libraries are missing or of another version
+        return None
 
 
-@pytest.fixture(params=[DeviceArray, cupy_array], ids=["strict", "cupy"])
+CUPY = find_cupy()
+ARRAY_TYPES = {"strict": DeviceArray} if CUPY is None else {"strict": DeviceArray, "cupy": CUPY.asarray}
+
+
+@pytest.fixture(params=ARRAY_TYPES.values(), ids=ARRAY_TYPES.keys())
 def put(request):
     """From a NumPy array to a tensor of another array module."""
     return lambda array, **options: ho.tensor(request.param(np.asarray(array)), **options)
+
+
+def test_cupy_is_among_the_array_types():
+    if CUPY is None:
+        pytest.skip("there is no CuPy with a CUDA device: the tests of this file ran on the strict array type alone")
+    assert lies_outside(ho.tensor(CUPY.zeros(3)))
 
 
 def lies_outside(tensor):

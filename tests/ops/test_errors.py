@@ -208,6 +208,27 @@ def test_a_mistake_is_named(call, error, text):
     assert len(traceback.extract_tb(caught.value.__traceback__)) <= 12
 
 
+REFUSED = {
+    "linspace": (
+        lambda: ho.linspace(ho.zeros(2), 1, 3),
+        ShapeError,
+        r"start has shape \(2,\), expected a number",
+    ),
+    "prelu": (lambda: ho.prelu(ho.tensor(1.0), ho.zeros(3)), ShapeError, r"x has shape \(\).*3 slopes"),
+    "conv1d": (
+        lambda: ho.conv1d(ho.ones(1, 1, 4), ho.ones(1, 1, 2), ho.tensor([1j])),
+        DtypeError,
+        "bias is complex128, but x and weight are real",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_arguments_that_pytorch_refuses_too(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 @pytest.mark.parametrize(
     ("error", "caught_as"),
     [
@@ -221,6 +242,13 @@ def test_errors_are_caught_as_those_of_python_and_pytorch(error, caught_as):
     for builtin in caught_as:
         assert issubclass(error, builtin)
     assert issubclass(error, HogradError)
+
+
+def test_linspace_is_differentiable_by_its_ends():
+    ends = ho.tensor([2.0, 5.0])
+    jacobian = ho.func.jacrev(lambda ends: ho.linspace(ends[0], ends[1], 4))(ends)
+    assert ho.linspace(ends[0], 5, 4).tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert ho.allclose(jacobian, ho.tensor([[3.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 3.0]]) / 3)
 
 
 def test_a_comparison_with_what_is_no_number_is_false():
