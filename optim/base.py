@@ -9,7 +9,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
-from hograd import Tensor, as_tensor, tree, zeros_like
+from hograd import Tensor, as_tensor, safe_sqrt, tree, zeros_like
 from hograd.errors import ArgumentError, StructureError
 from optim.schedules import Schedule
 
@@ -17,16 +17,17 @@ Hyperparameter = Any
 """A number, a tensor, a tree of them like the parameters, or a `Schedule`."""
 
 
-def static(*, default: Any) -> Any:
-    """A field that is an option and not a hyperparameter: it is no leaf of the optimizer."""
-    return dataclasses.field(default=default, metadata={"static": True})
+def static(*, default: Any = dataclasses.MISSING, kw_only: bool = True) -> Any:
+    """A field that is an option and not a hyperparameter: it is no leaf of the optimizer, and is given by its name."""
+    return dataclasses.field(default=default, kw_only=kw_only, metadata={"static": True})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static,))
 class Optimizer:
     """A pure update rule, differentiable in parameters, gradients, state and hyperparameters.
 
-    Subclasses declare hyperparameters as dataclass fields, and write `slots`, `prepare` and `update` for one leaf.
+    Subclasses declare hyperparameters as dataclass fields, and write `slots`, `prepare` and `update` for one leaf;
+    `start` too, if a state does not begin at 0. One with a static field `maximize` climbs when it is True.
     Since an optimizer is a tree, `func.grad(final_loss)(optimizer)` returns an optimizer that holds the
     hypergradients, and another optimizer can step it.
 
@@ -89,6 +90,10 @@ class Optimizer:
         """Names of the state tensors that each parameter has."""
         return ()
 
+    def start(self, p: Any, hyper: SimpleNamespace) -> dict[str, Any]:
+        """The state of a parameter before its first step: 0 in every slot."""
+        return {slot: zeros_like(p) for slot in self.slots()}
+
     def prepare(self, hyper: SimpleNamespace, step: Any) -> None:
         """Add to `hyper` what all parameters share in step number `step`, counted from 0."""
 
@@ -106,15 +111,25 @@ class Optimizer:
         >>> SGD(lr=0.1, momentum=0.9).init(ho.tensor([1.0, 2.0]))
         {'step': 0, 'momentum': tensor([0., 0.])}
         """
-        return {"step": 0, **{slot: tree.map(zeros_like, params) for slot in self.slots()}}
+        leaves, structure = tree.flatten(params)
+        hypers = self._hypers(params, structure, len(leaves), 0)
+        begun = [self.start(p, hyper) for p, hyper in zip(leaves, hypers, strict=False)]
+        return {
+            "step": 0,
+            **{
+                slot: tree.unflatten(structure, [_in_dtype(b[slot], p) for b, p in zip(begun, leaves, strict=True)])
+                for slot in self.slots()
+            },
+        }
 
-    def step(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         """One update, as a pure function.
 
         Args:
             params: tree of tensors.
-            grads: tree like `params`.
+            grads: tree like `params`; where it holds None, the parameter and its state stay as they are.
             state: from `init` or the step before.
+            value: the loss at `params`, shape (); only `PolyakSGD` asks for it.
 
         Returns:
             New parameters and new state. Nothing that was given is changed.
@@ -123,19 +138,20 @@ class Optimizer:
             StructureError: `grads`, `state` or a hyperparameter given as a tree is not like `params`.
         """
         leaves, structure = tree.flatten(params)
-        gradients = _like(params, structure, grads, "grads")
+        gradients = self._gradients(params, structure, grads)
         step = state["step"]
         slots = self.slots()
+        hypers = self._hypers(params, structure, len(leaves), step)
         columns = {
             slot: _like(params, structure, state[slot], f"state['{slot}']")
             if slot in state
-            else [zeros_like(p) for p in leaves]
+            else [_in_dtype(self.start(p, hyper)[slot], p) for p, hyper in zip(leaves, hypers, strict=False)]
             for slot in slots
         }
-        hypers = self._hypers(params, structure, len(leaves), step)
         new_leaves, new_columns = [], {slot: [] for slot in slots}
         for i, (p, g) in enumerate(zip(leaves, gradients, strict=True)):
-            new, after = self.update(p, g, {slot: columns[slot][i] for slot in slots}, hypers[i], step)
+            before = {slot: columns[slot][i] for slot in slots}
+            new, after = (p, before) if g is None else self.update(p, g, before, hypers[i], step)
             new_leaves.append(_in_dtype(new, p))
             for slot in slots:
                 new_columns[slot].append(_in_dtype(after[slot], p))
@@ -144,6 +160,15 @@ class Optimizer:
             **{slot: tree.unflatten(structure, new_columns[slot]) for slot in slots},
         }
         return tree.unflatten(structure, new_leaves), new_state
+
+    def _gradients(self, params: Any, structure: Any, grads: Any) -> list[Any]:
+        gradients, found = tree.flatten(grads)
+        if found != structure:
+            gradients, found = tree.flatten(grads, is_leaf=lambda g: g is None)
+        if found != structure:
+            raise StructureError(tree.difference(params, grads, "params", "grads"))
+        # Every optimizer has this option; those that users write need not.
+        return [g if g is None else -g for g in gradients] if getattr(self, "maximize", False) else gradients
 
     def _hypers(self, params: Any, structure: Any, count: int, step: Any) -> list[SimpleNamespace]:
         """The hyperparameters of every leaf in this step; one shared object if they are the same for all."""
@@ -174,7 +199,7 @@ class Optimizer:
     ) -> tuple[bool, list[Any]]:
         if isinstance(value, Schedule):
             value = value.at(step)
-        if isinstance(value, (float, Tensor)) or not count:
+        if value is None or isinstance(value, (float, Tensor)) or not count:
             return True, [value] * max(count, 1)
         leaves, found = tree.flatten(value, is_leaf=lambda v: isinstance(v, Schedule))
         if found != structure:
@@ -197,6 +222,11 @@ def _as_float(value: Any) -> Any:
 def _in_dtype(value: Any, p: Any) -> Any:
     """A new parameter or its state in the parameter's dtype, whatever the hyperparameters have."""
     return value if value.dtype == p.dtype else value.astype(p.dtype)
+
+
+def norm(x: Any) -> Tensor:
+    """Euclidean length of all of `x`, shape (); its derivative at 0 is 0."""
+    return safe_sqrt((x * x).sum())
 
 
 def _like(params: Any, structure: Any, given: Any, name: str) -> list[Any]:

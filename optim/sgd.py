@@ -23,8 +23,9 @@ class SGD(Optimizer):
         dampening: in [0, 1]; unlike PyTorch's it also acts without momentum, so that the update is one formula.
         weight_decay: L2 strength, >= 0.
         nesterov: Nesterov's form (Sutskever et al., 2013).
+        maximize: climb instead of descending.
 
-    Every hyperparameter but `nesterov` may be a number, a tensor, a tree like the parameters, or a schedule.
+    Every hyperparameter may be a number, a tensor, a tree like the parameters, or a schedule.
 
     >>> import hograd as ho
     >>> opt = SGD(lr=0.1, momentum=0.9)
@@ -39,6 +40,7 @@ class SGD(Optimizer):
     dampening: Hyperparameter = 0.0
     weight_decay: Hyperparameter = 0.0
     nesterov: bool = static(default=False)
+    maximize: bool = static(default=False)
 
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hograd as ho
+import optim
 from hograd.errors import ArgumentError, ShapeError, StructureError
 from optim import SGD, Adam, Optimizer
 from optim.schedules import PerStep
@@ -17,6 +18,25 @@ OPTIMIZERS = {
     "sgd momentum": SGD(lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
     "sgd nesterov": SGD(lr=0.1, momentum=0.9, nesterov=True),
     "adam": Adam(lr=0.1, weight_decay=0.01),
+    "adamw": optim.AdamW(lr=0.1),
+    "amsgrad": optim.AMSGrad(lr=0.1),
+    "nadam": optim.NAdam(lr=0.1, weight_decay=0.01),
+    "radam": optim.RAdam(lr=0.1, betas=(0.9, 0.99), weight_decay=0.01),
+    "adamax": optim.Adamax(lr=0.1, weight_decay=0.01),
+    "adabelief": optim.AdaBelief(lr=0.1, weight_decay=0.01),
+    "adan": optim.Adan(lr=0.1, weight_decay=0.01),
+    "yogi": optim.Yogi(lr=0.1),
+    "lion": optim.Lion(lr=0.1, weight_decay=0.01),
+    "rmsprop": optim.RMSprop(lr=0.1, weight_decay=0.01),
+    "rmsprop centred": optim.RMSprop(lr=0.1, momentum=0.5, centered=True),
+    "adagrad": optim.Adagrad(lr=0.1, lr_decay=0.1, weight_decay=0.01, initial_accumulator_value=0.1),
+    "adadelta": optim.Adadelta(weight_decay=0.01),
+    "adafactor": optim.Adafactor(lr=0.1, weight_decay=0.01),
+    "lamb": optim.LAMB(lr=0.1, weight_decay=0.01),
+    "lars": optim.LARS(lr=0.1, weight_decay=0.01, nesterov=True),
+    "rprop": optim.Rprop(lr=0.1),
+    "asgd": optim.ASGD(lr=0.1, t0=1.0, weight_decay=0.01),
+    "polyak": optim.PolyakSGD(lr=0.5),
 }
 every_optimizer = pytest.mark.parametrize("opt", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
@@ -32,8 +52,13 @@ def loss(p):
 def run(opt, p, steps=3):
     state = opt.init(p)
     for _ in range(steps):
-        p, state = opt.step(p, ho.func.grad(loss)(p), state)
+        p, state = one_step(opt, p, state)
     return p, state
+
+
+def one_step(opt, p, state):
+    grads, value = ho.func.grad_and_value(loss)(p)
+    return opt.step(p, grads, state, value=value)
 
 
 @every_optimizer
@@ -42,7 +67,7 @@ def test_a_step_changes_nothing_that_was_given(opt):
     g = ho.func.grad(loss)(p)
     state = opt.init(p)
     before = [leaf.numpy().copy() for leaf in ho.tree.leaves((p, g, state)) if isinstance(leaf, ho.Tensor)]
-    opt.step(p, g, state)
+    opt.step(p, g, state, value=loss(p))
     after = [leaf.numpy() for leaf in ho.tree.leaves((p, g, state)) if isinstance(leaf, ho.Tensor)]
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
     assert state["step"] == 0
@@ -61,7 +86,7 @@ def test_an_optimizer_is_a_tree_of_its_hyperparameters(opt):
 def test_the_state_keeps_its_structure(opt):
     p = params()
     state = opt.init(p)
-    _, after = opt.step(p, ho.func.grad(loss)(p), state)
+    _, after = one_step(opt, p, state)
     assert ho.tree.structure(state) == ho.tree.structure(after)
     assert after["step"] == 1
 
@@ -72,7 +97,7 @@ def test_interrupted_and_resumed_training_is_the_same(opt):
     p, state = run(opt, params(), steps=2)
     p, state = pickle.loads(pickle.dumps((p, state)))
     for _ in range(3):
-        p, state = opt.step(p, ho.func.grad(loss)(p), state)
+        p, state = one_step(opt, p, state)
     for ours, theirs in zip(ho.tree.leaves(p), ho.tree.leaves(straight), strict=True):
         assert (ours == theirs).all()
 
@@ -91,7 +116,7 @@ def test_vmap_over_learning_rates_equals_a_loop(opt):
 def test_the_step_number_may_be_a_tensor(opt):
     def one(state_step):
         state = opt.init(params()) | {"step": state_step}
-        return opt.step(params(), ho.func.grad(loss)(params()), state)[0]
+        return one_step(opt, params(), state)[0]
 
     mapped = ho.func.vmap(one)(ho.tensor([0, 3]))
     for i, step in enumerate([0, 3]):
@@ -113,7 +138,7 @@ def test_gradients_of_another_structure_are_refused(opt):
     p = params()
     g = ho.func.grad(loss)(p)
     with pytest.raises(StructureError, match="grads differs in structure from params"):
-        opt.step(p, {"w": g["w"], "c": g["b"]}, opt.init(p))
+        opt.step(p, {"w": g["w"], "c": g["b"]}, opt.init(p), value=loss(p))
 
 
 def test_a_hyperparameter_of_another_structure_is_refused():
@@ -133,6 +158,12 @@ def test_a_hyperparameter_of_another_structure_is_refused():
         (lambda: SGD(nesterov=True), "Nesterov momentum requires a momentum and zero dampening"),
         (lambda: Adam(betas=(0.9, 1.0)), "Adam: betas is 1.0"),
         (lambda: Adam(eps=-1e-8), "Adam: eps is -1e-08"),
+        (lambda: optim.Adan(betas=(0.9, 0.9, 1.0)), r"Adan: betas is 1.0, expected a number in \[0, 1\)"),
+        (lambda: optim.Adafactor(beta2_decay=0.5), r"Adafactor: beta2_decay is 0.5, expected a number in \[-inf, 0\]"),
+        (
+            lambda: optim.Muon(adjust_lr="other"),
+            "Muon: adjust_lr is 'other', expected one of original, match_rms_adamw",
+        ),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, message):
@@ -198,3 +229,50 @@ def test_users_write_their_own():
         return o.step(w, ho.tensor([3.0, -4.0]), o.init(w))[0].sum() * 2
 
     assert float(ho.func.grad(outcome)(SignDescent(lr=0.5)).lr) == 0.0
+
+
+@every_optimizer
+def test_where_the_gradient_is_none_nothing_changes(opt):
+    p = params()
+    state = opt.init(p)
+    grads, value = ho.func.grad_and_value(loss)(p)
+    grads["b"][0] = None
+    new, after = opt.step(p, grads, state, value=value)
+    assert new["b"][0] is p["b"][0]
+    assert (new["w"] != p["w"]).all()
+    for slot in opt.slots():
+        assert (after[slot]["b"][0] == state[slot]["b"][0]).all()
+
+
+@every_optimizer
+def test_climbing_is_descending_on_the_negative(opt):
+    p = params()
+    grads, value = ho.func.grad_and_value(loss)(p)
+    ours, _ = opt.replace(maximize=True).step(p, grads, opt.init(p), value=value)
+    theirs, _ = opt.step(p, ho.tree.map(lambda g: -g, grads), opt.init(p), value=value)
+    assert all((a == b).all() for a, b in zip(ho.tree.leaves(ours), ho.tree.leaves(theirs), strict=True))
+
+
+def test_options_are_given_by_name():
+    with pytest.raises(TypeError):
+        SGD(0.1, 0.9, 0.0, 0.0, True)
+
+
+def test_muon_takes_matrices_only():
+    with pytest.raises(ShapeError, match=r"Muon: a parameter has shape \(2,\), expected two axes"):
+        optim.Muon().init({"bias": ho.zeros(2)})
+
+
+def test_polyak_needs_the_loss():
+    p = ho.tensor(1.0)
+    opt = optim.PolyakSGD()
+    with pytest.raises(ArgumentError, match="step needs the loss: pass value=loss"):
+        opt.step(p, p, opt.init(p))
+
+
+def test_polyak_reaches_the_least_value_of_a_parabola_as_the_formula_says():
+    """On w**2 the step is a quarter of the gradient, (w**2 / (4 w**2)) 2 w = w / 2 : w halves each time."""
+    w, state = ho.tensor(8.0), {"step": 0}
+    for _ in range(3):
+        w, state = optim.PolyakSGD().step(w, 2 * w, state, value=w * w)
+    assert float(w) == pytest.approx(1.0, rel=1e-14)
