@@ -105,6 +105,7 @@ from hograd.ops.statistics import *
 from hograd.ops.triangle import *
 from hograd.ops.trigonometry import *
 from hograd.ops.unit_axes import *
+from hograd.program import compile
 
 if _TYPE_CHECKING:
     from hograd import nn
@@ -144,6 +145,7 @@ igamma, igammac = special.gammainc, special.gammaincc
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
+    "compile",
     "Tensor",
     "absolute",
     "arccos",

@@ -65,6 +65,10 @@ class AnomalyError(GradientError, ArithmeticError):
     """In anomaly mode, a gradient or value that is not finite; the message names the line that it comes from."""
 
 
+class CaptureError(HogradError, TypeError, RuntimeError):
+    """A function that is being compiled does what its program cannot repeat; the message names the line."""
+
+
 class ConvergenceError(HogradError, RuntimeError):
     """An iteration ended without the answer that it was to find."""
 

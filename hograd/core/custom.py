@@ -105,7 +105,7 @@ class Call:
 
     def evaluate(self, args: Values) -> tuple[list[Any], Any]:
         """The answers for values that no level above `bottom` knows, and the residue."""
-        values = [arg.value if isinstance(arg, Tensor) else arg for arg in args]
+        values = [bare(arg) for arg in args]
         inputs = [Tensor(value) for value in values]
         before = random_state()
         outputs, residue = self.forward(inputs)
@@ -255,7 +255,7 @@ def evaluate(call: Call, args: Values) -> tuple[list[Any], Any]:
 
 def has_level(value: Any) -> bool:
     """Whether a tape, `jvp` or `vmap` knows this value."""
-    return isinstance(value, Tensor) and (type(value) is not Tensor or value.node is not None)
+    return isinstance(value, Tensor) and (value.level > 0 or value.node is not None)
 
 
 def is_tracked(value: Any) -> bool:

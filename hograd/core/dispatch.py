@@ -41,6 +41,8 @@ def apply(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
             top = arg
     if top is None:
         return primitive.kernel(*args, **params)
+    if state.trace is not None:
+        state.trace.check(args)
     return top.interpret(primitive, args, params, top.level)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hograd import tree
 from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import accumulate, backward_pass
-from hograd.core.levels import level_of
+from hograd.core.levels import level_of, state
 from hograd.core.primitive import ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Batched, Dual, Tensor
@@ -140,7 +140,7 @@ def _grad(
                 "requires_grad=True, or call requires_grad_() on it, before the outputs are computed."
             )
     open_level = level_of(number)
-    raw = (number == 0 or (open_level is not None and open_level.raw)) and not create_graph
+    raw = ((number == 0 and state.trace is None) or (open_level is not None and open_level.raw)) and not create_graph
     seeds_raw = raw and all(type(seed) is Tensor and seed.node is None and is_raw(seed.value) for _, seed in roots)
     if seeds_raw:
         roots = [(node, seed.value) for node, seed in roots]
@@ -323,7 +323,12 @@ def backward(
             raise GradientError(_no_graph_message(i, "tensors"))
         roots.append((head.node, seed))
     number = max(head.level for head in heads)
-    raw = number == 0 and not create_graph and all(type(s) is Tensor and s.node is None for s in seeds)
+    raw = (
+        number == 0
+        and state.trace is None
+        and not create_graph
+        and all(type(s) is Tensor and s.node is None for s in seeds)
+    )
     if raw:
         roots = [(node, seed.value) for node, seed in roots]
     backward_pass(roots, number, wanted=None, create_graph=create_graph, retain_graph=retain, raw=raw)

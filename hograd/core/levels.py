@@ -51,13 +51,14 @@ class State(threading.local):
 
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
     there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
-    this thread's random draws; it is made when it is first used.
+    this thread's random draws; it is made when it is first used. `trace` is the capture of a program that is running.
     """
 
     floor = 0
     base = 0
     visited = 0
     anomaly: Any = None
+    trace: Any = None
     generator: Any = None
 
     def __init__(self) -> None:

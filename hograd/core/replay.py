@@ -22,8 +22,10 @@ def random_state() -> Random:
     """The state of this thread's generator, which is made if there is none yet."""
     if state.generator is None:
         state.generator = np.random.default_rng()
+    # A program that is being captured counts its draws.
+    source = state.generator.bit_generator if state.trace is None else state.trace
     visible = frozenset([level.number for level, _, _ in state.stack if level.kind == "vmap"])
-    return Random(state.generator.bit_generator.state, visible)
+    return Random(source.state, visible)
 
 
 @contextlib.contextmanager
@@ -34,12 +36,13 @@ def replay(random: Random) -> Iterator[None]:
     """
     before = random_state().state
     hidden = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number not in random.visible]
-    state.generator.bit_generator.state = random.state
+    source = state.generator.bit_generator if state.trace is None else state.trace
+    source.state = random.state
     for level in hidden:
         level.kind = "loop"
     try:
         yield
     finally:
-        state.generator.bit_generator.state = before
+        source.state = before
         for level in hidden:
             level.kind = "vmap"

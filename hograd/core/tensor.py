@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import as_array, default_dtype, to_numpy
+from hograd.backend import RAW, as_array, default_dtype, to_numpy
 from hograd.core.format import format_tensor
 from hograd.core.hooks import Hooks
 from hograd.core.inplace import InPlace
@@ -352,6 +352,8 @@ def detached(value: Any) -> Any:
         return Batched(inner.value if type(inner) is Tensor else inner, value.level)
     if not isinstance(value, Tensor):
         return value
+    if value.level < 0:
+        return type(value)(value.value)
     inner = detached(value.value)
     return inner if isinstance(inner, Tensor) else Tensor(inner)
 
@@ -366,6 +368,8 @@ def concrete(tensor: Tensor, use: str) -> Any:
                 "where() instead of a condition, and return values instead of reading them."
             )
         value = value.value
+    if type(value) not in RAW and hasattr(value, "example"):
+        raise value.unreadable(use)
     return value
 
 
@@ -373,7 +377,7 @@ def below(tensor: Any) -> Any:
     """The array below every level, whatever axes it has there: it tells where a tensor's numbers lie."""
     while isinstance(tensor, Tensor):
         tensor = tensor.value
-    return tensor
+    return getattr(tensor, "example", tensor)
 
 
 def check_floating(dtype: np.dtype[Any]) -> None:

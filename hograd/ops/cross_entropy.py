@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import is_array
 from hograd.core import fast
 from hograd.core.batching import in_front, shift
 from hograd.core.declare import case, general, operation
@@ -304,6 +305,9 @@ def _check_classes(target: Any, shape: Any, axis: int, ignore_index: int, name: 
         raise DtypeError(f"{name}: target has dtype {target.dtype}, expected integer classes or probabilities.")
     while isinstance(target, Tensor):
         target = target.value
+    if not is_array(target):
+        # While a function is compiled there is nothing to look at: any target may be one that is ignored.
+        return True
     if not target.size:
         return False
     if not 0 <= ignore_index < shape[axis]:

@@ -12,7 +12,7 @@ from hograd.core.batching import with_shape
 from hograd.core.declare import case, general, operation
 from hograd.core.dispatch import apply, bare, promote, wrap
 from hograd.core.primitive import ops
-from hograd.core.tensor import Tensor
+from hograd.core.tensor import Tensor, below
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import tensor_of
 from hograd.ops.random import rand
@@ -182,9 +182,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, generator: Any = N
 def _causal(scores: Any) -> Any:
     """Which keys lie not behind each query."""
     shape = tuple(scores.shape[-2:])
-    while isinstance(scores, Tensor):
-        scores = scores.value
-    return wrap(np.tril(np.ones_like(scores, shape=shape, dtype=bool)))
+    return wrap(np.tril(np.ones_like(below(scores), shape=shape, dtype=bool)))
 
 
 @operation(

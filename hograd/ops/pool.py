@@ -12,7 +12,7 @@ from hograd.core.batching import shift
 from hograd.core.declare import case, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops, register
-from hograd.core.tensor import Tensor
+from hograd.core.tensor import Tensor, below
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
 from hograd.ops.conv import per_axis
@@ -107,10 +107,7 @@ def _avg_pool(
         counts = np.multiply.outer(counts, ends - starts)
     if np.all(counts == counts.flat[0]):
         return total / float(counts.flat[0])
-    value = x
-    while isinstance(value, Tensor):
-        value = value.value
-    return total / wrap(np.asarray(counts.astype(x.dtype), like=value))
+    return total / wrap(np.asarray(counts.astype(x.dtype), like=below(x)))
 
 
 def _adaptive(x: Any, output_size: Any, rank: int) -> Tensor:

@@ -66,8 +66,9 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
     lengths = shape_of(shape[0] if len(shape) == 1 else shape, name)
     if min(lengths, default=0) < 0:
         raise ArgumentError(f"{name} got shape {lengths}, expected lengths of at least 0.")
-    source = default_generator() if generator is None else generator
-    levels = [level for level, _, _ in state.stack if level.kind == "vmap"]
+    # The derivative of a compiled function is captured with the draws of its forward.
+    outside = 0 if state.trace is None else state.trace.outer_level
+    levels = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number > outside]
     for level in levels:
         if level.randomness == "error":
             raise LevelError(
@@ -77,13 +78,24 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
     different = [level for level in levels if level.randomness == "different"]
     full = (*(level.size for level in different), *lengths)
     # An inner transform lies above an outer one, so the innermost batch axis is peeled off last.
-    value: Any = scalarize(
-        np.asarray(draw(source, full)).astype(default_dtype() if dtype is None else dtype, copy=False)
-    )
+    kind = default_dtype() if dtype is None else dtype
+
+    def made() -> Any:
+        source = default_generator() if generator is None else generator
+        return scalarize(np.asarray(draw(source, full)).astype(kind, copy=False))
+
+    if state.trace is None:
+        value: Any = made()
+    else:
+        value = state.trace.draw(
+            made,
+            lambda: _draw(draw, (full,), kind, generator, False, name),
+            default_generator() if generator is None else generator,
+        )
     for level in different:
         value = Batched(value, level.number)
-    made = value if isinstance(value, Tensor) else Tensor(value)
-    return made.requires_grad_() if requires_grad else made
+    drawn = value if isinstance(value, Tensor) else Tensor(value)
+    return drawn.requires_grad_() if requires_grad else drawn
 
 
 def rand(

@@ -13,7 +13,7 @@ from hograd.core.declare import case, general, operation
 from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
-from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
+from hograd.errors import ArgumentError, CaptureError, DtypeError, LevelError, ShapeError
 from hograd.ops.axes import axis_of, tensor_of
 from hograd.ops.extrema import Extremum
 from hograd.ops.reduce import reductions
@@ -144,7 +144,7 @@ def _check_range(q: Any, name: str) -> None:
     """Refuse what is not from 0 to 1, where that can be seen."""
     try:
         known = concrete(q, name) if isinstance(q, Tensor) else q
-    except LevelError:
+    except (LevelError, CaptureError):
         return
     if not np.all((known >= 0) & (known <= 1)):
         raise ArgumentError(f"{name}() q values must be in the range [0, 1], found {known}.")

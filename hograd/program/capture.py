@@ -1,0 +1,202 @@
+"""Capturing: a function runs once, through the same dispatch as everything else, and leaves a program."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from hograd.backend import RAW, is_number
+from hograd.core.dispatch import bare
+from hograd.core.levels import Level, state
+from hograd.core.tape import Node, leaf
+from hograd.core.tensor import Batched, Dual, Tensor
+from hograd.core.traced import Slot, Traced, user_line
+from hograd.errors import CaptureError
+from hograd.program.ir import Instruction, Kind, Literal, Program
+
+
+class Trace:
+    """A program while it is being captured.
+
+    Attributes:
+        state: how many random draws have been made; set back, they are repeated.
+        supplied: the draws of a function that has been captured before, whose derivative is being captured.
+        outer_level: only vmaps above this level are seen by draws.
+    """
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count()
+        self.kinds: dict[int, Kind] = {}
+        self.constants: dict[int, Any] = {}
+        self.known: dict[int, int] = {}
+        self.instructions: list[Instruction] = []
+        self.draws: list[tuple[int, Callable[[], Any]]] = []
+        self.drawn: list[Traced] = []
+        self.state = 0
+        self.supplied: Sequence[Any] | None = None
+        self.outer_level = 0
+        # With their states before: capturing draws nothing, the run that follows does.
+        self.generators: dict[int, Any] = {}
+        # What was made before: nodes of the eager tape by their sequence, transforms by their level.
+        self.first_node = leaf(_NOTHING).sequence
+        self.first_level = Level("none").number
+
+    def slot(self, example: Any, line: str) -> Slot:
+        number = next(self.numbers)
+        self.kinds[number] = Kind(tuple(example.shape), example.dtype)
+        return Slot(self, number, example, line)
+
+    def input(self, value: Any, line: str) -> Traced:
+        return Traced(self.slot(value, line))
+
+    def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
+        """Random numbers that are `made` now: an input of the program, drawn by `again` for each run."""
+        if self.supplied is not None:
+            self.state += 1
+            return self.supplied[self.state - 1]
+        if self.state == len(self.drawn):
+            self.generators.setdefault(id(generator), (generator, generator.bit_generator.state))
+            slot = self.slot(made(), user_line())
+            self.draws.append((slot.number, again))
+            self.drawn.append(Traced(slot))
+        self.state += 1
+        return self.drawn[self.state - 1]
+
+    def operand(self, value: Any) -> Any:
+        """A constant as an operand: the same array is the same slot."""
+        if is_number(value):
+            return Literal(value)
+        number = self.known.get(id(value))
+        if number is None:
+            number = next(self.numbers)
+            self.kinds[number] = Kind(tuple(value.shape), value.dtype)
+            # The array is kept, so its id stays its own.
+            self.constants[number] = value
+            self.known[id(value)] = number
+        return number
+
+    def record(self, primitive: Any, args: Sequence[Any], params: dict[str, Any]) -> Traced:
+        operands: list[Any] = []
+        values: list[Any] = []
+        for arg in args:
+            if type(arg) is Traced:
+                operands.append(arg.value.number)
+                values.append(arg.value.example)
+            else:
+                arg = bare(arg)
+                operands.append(self.operand(arg))
+                values.append(arg)
+        slot = self.slot(primitive.kernel(*values, **params), user_line())
+        self.instructions.append(Instruction(primitive, tuple(operands), params, slot.number, slot.line))
+        return Traced(slot)
+
+    def check(self, args: Sequence[Any]) -> None:
+        """Refuse tensors from outside that are being differentiated or mapped there."""
+        for arg in args:
+            while isinstance(arg, Tensor):
+                if type(arg) in (Dual, Batched):
+                    outside = arg.level < self.first_level
+                else:
+                    outside = arg.node is not None and self.is_outside(arg.node)
+                if outside:
+                    raise CaptureError(
+                        f"a function that is being compiled uses, at {user_line()}, a tensor of shape "
+                        f"{tuple(arg.shape)} that requires grad (or is being mapped or differentiated) and came in "
+                        "through a closure: its derivative would be lost. Pass it as an argument of the compiled "
+                        "function, or use tensor.detach() if it is a constant."
+                    )
+                arg = arg.value
+
+    def is_outside(self, node: Node) -> bool:
+        """Whether a tape from outside leads to this node."""
+        if node.sequence < self.first_node:
+            return True
+        if node.dtype is not None and node.primitive is None:
+            return False
+        # What was computed from a tensor of outside alone has a node from inside.
+        stack, seen = [node], {node}
+        while stack:
+            for parent in stack.pop().parents:
+                if parent is not None and parent.sequence < self.first_node:
+                    return True
+                if parent is not None and parent not in seen and parent not in self.inside:
+                    seen.add(parent)
+                    stack.append(parent)
+        self.inside.update(seen)
+        return False
+
+    @property
+    def inside(self) -> set[Node]:
+        """Nodes that no tape from outside leads to."""
+        if not hasattr(self, "_inside"):
+            self._inside: set[Node] = set()
+        return self._inside
+
+    def output(self, value: Any, name: str) -> int:
+        """The slot of an answer."""
+        if isinstance(value, Tensor):
+            self.check([value])
+            while type(value) is Tensor:
+                value = value.value
+        if type(value) is Traced:
+            if value.value.trace is not self:
+                raise CaptureError(
+                    f"{name} returned a value that was computed at {value.value.line} while another function was "
+                    "being compiled."
+                )
+            return value.value.number
+        if type(value) in RAW:
+            return self.operand(value)
+        raise CaptureError(f"{name} returned a value of a transform that has ended: {type(value).__name__}.")
+
+
+class _Nothing:
+    shape = ()
+    dtype = None
+
+
+_NOTHING = _Nothing()
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[Trace]:
+    """A trace to which operations of this thread go; transforms that are running outside are out of sight."""
+    before = state.stack, state.floor, state.base, state.trace
+    trace = Trace()
+    state.stack, state.floor, state.base, state.trace = [], 0, 0, trace
+    try:
+        yield trace
+    finally:
+        state.stack, state.floor, state.base, state.trace = before
+        for generator, start in trace.generators.values():
+            generator.bit_generator.state = start
+
+
+@contextlib.contextmanager
+def supplying(draws: Sequence[Any]) -> Iterator[None]:
+    """While a function is captured once more, as part of its derivative, its random draws are these values."""
+    trace = state.trace
+    before = trace.supplied, trace.state, trace.outer_level
+    trace.supplied, trace.state, trace.outer_level = draws, 0, Level("none").number
+    try:
+        yield
+    finally:
+        trace.supplied, trace.state, trace.outer_level = before
+
+
+def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str) -> Program:
+    """The program of a function of tensors that returns a list of them, as it runs on these arrays."""
+    with tracing() as trace:
+        inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
+        # Tensors of their own, so that what the function does to its arguments in place does not change `inputs`.
+        outputs = [trace.output(y, name) for y in function(*[Traced(x.value) for x in inputs])]
+    return Program(
+        inputs=tuple(x.value.number for x in inputs),
+        draws=tuple(trace.draws),
+        constants=trace.constants,
+        instructions=tuple(trace.instructions),
+        outputs=tuple(outputs),
+        kinds=trace.kinds,
+    )

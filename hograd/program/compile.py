@@ -1,0 +1,259 @@
+"""`compile`: a function that is captured once for each signature, and replayed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hograd import tree
+from hograd.backend import RAW, as_array, default_dtype, is_array, is_number
+from hograd.core.custom import has_level
+from hograd.core.dispatch import wrap
+from hograd.core.levels import state
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError, CaptureError, MissingExtraError
+from hograd.program.capture import capture
+from hograd.program.derived import Executable, Staged, call
+from hograd.program.ir import Program
+
+BACKENDS = ("numpy", "native")
+
+
+class Compiled:
+    """What `compile` returns: call it as the function itself."""
+
+    def __init__(
+        self, function: Callable[..., Any], backend: str, static_argnames: Sequence[str], cache_size: int
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.backend = backend
+        self.static = tuple(static_argnames)
+        self.cache_size = cache_size
+        self.signature = inspect.signature(function) if self.static else None
+        if self.signature is not None:
+            for name in self.static:
+                if name not in self.signature.parameters:
+                    raise ArgumentError(
+                        f"static_argnames names {name!r}, but {self.name} has the arguments "
+                        f"{', '.join(self.signature.parameters)}."
+                    )
+        self.cache: OrderedDict[Any, _Entry] = OrderedDict()
+        self.lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.name}, {len(self.cache)} programs>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.trace is not None:
+            # Inside another compiled function its operations become part of that one's program.
+            return self.function(*args, **kwargs)
+        entry, values, levels = self._entry(args, kwargs)
+        program = entry.executable.program
+        if program.draws:
+            drawn = [wrap(draw()) for _, draw in program.draws]
+            levels = levels or any(map(has_level, drawn))
+            values = [*values, *[x if has_level(x) else x.value for x in drawn]]
+        # What is recorded nowhere runs as it is; all else asks the levels that are open.
+        answers = call(entry.staged, values) if levels else entry.executable.run(*values)
+        return entry.rebuild(answers)
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for these arguments, which prints as a listing."""
+        return self._entry(args, kwargs)[0].executable.program
+
+    def source(self, *args: Any, **kwargs: Any) -> str:
+        """The generated code for these arguments."""
+        return self._entry(args, kwargs)[0].executable.source
+
+    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any], bool]:
+        fixed: dict[str, Any] = {}
+        if self.signature is not None:
+            bound = self.signature.bind(*args, **kwargs)
+            fixed = {name: bound.arguments[name] for name in self.static if name in bound.arguments}
+            given = {k: v for k, v in bound.arguments.items() if k not in fixed}
+            leaves, structure = tree.flatten(given)
+        else:
+            leaves, structure = tree.flatten((args, kwargs))
+        values: list[Any] = []
+        kinds: list[Any] = []
+        levels = False
+        for leaf in leaves:
+            if type(leaf) is Tensor and leaf.node is None and type(leaf.value) in RAW:
+                value = leaf.value
+            elif isinstance(leaf, Tensor):
+                value = leaf
+                levels = True
+            elif is_number(leaf) or is_array(leaf) or isinstance(leaf, np.generic):
+                # A copy of arrays, which their owner may write to.
+                value = as_array(leaf, copy=True)
+            else:
+                # Strings and the like are part of the signature.
+                values.append(_Fixed(leaf))
+                kinds.append((type(leaf), leaf))
+                continue
+            values.append(value)
+            kinds.append((value.shape, value.dtype))
+        key = (structure, tuple(kinds), default_dtype(), *fixed.items())
+        try:
+            entry = self.cache.get(key)
+        except TypeError:
+            raise CaptureError(
+                f"{self.name}: an argument that is no tensor, array or number has to be hashable to be part of the "
+                f"signature, found {[type(v.value).__name__ for v in values if type(v) is _Fixed]} and "
+                f"{ {k: type(v).__name__ for k, v in fixed.items()} }: register its class as a tree, or pass a tuple."
+            ) from None
+        if entry is None:
+            with self.lock:
+                entry = self.cache.get(key)
+                if entry is None:
+                    entry = self._capture(values, structure, fixed)
+                    self.cache[key] = entry
+                    if len(self.cache) > self.cache_size:
+                        self.cache.popitem(last=False)
+        elif len(self.cache) > 1:
+            with self.lock:
+                if key in self.cache:
+                    self.cache.move_to_end(key)
+        return entry, values if not entry.has_fixed else [v for v in values if type(v) is not _Fixed], levels
+
+    def _capture(self, values: list[Any], structure: Any, fixed: dict[str, Any]) -> _Entry:
+        dynamic = [v for v in values if type(v) is not _Fixed]
+        entry = _Entry()
+        entry.has_fixed = len(dynamic) < len(values)
+
+        def flat(*tensors: Any) -> list[Any]:
+            given = iter(tensors)
+            full = tree.unflatten(structure, [v.value if type(v) is _Fixed else next(given) for v in values])
+            if self.signature is None:
+                args, kwargs = full
+                result = self.function(*args, **kwargs)
+            else:
+                bound = inspect.BoundArguments(self.signature, OrderedDict())
+                for name in self.signature.parameters:
+                    if name in fixed or name in full:
+                        bound.arguments[name] = fixed[name] if name in fixed else full[name]
+                result = self.function(*bound.args, **bound.kwargs)
+            return entry.flatten(result)
+
+        program = capture(flat, [example(v) for v in dynamic], self.name)
+        entry.executable = Executable(program, self.name)
+        entry.staged = Staged.of(entry.executable, flat)
+        return entry
+
+
+class _Fixed:
+    """A leaf that is part of the signature."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Entry:
+    """What is kept for one signature."""
+
+    executable: Executable
+    staged: Staged
+    has_fixed: bool
+
+    def flatten(self, result: Any) -> list[Any]:
+        """The tensors of a result; what else there is is the same in every call."""
+        leaves, structure = tree.flatten(result)
+        if hasattr(self, "single"):
+            return _values(leaves)
+        self.structure = structure
+        self.leaves = [None if _is_value(leaf) else leaf for leaf in leaves]
+        self.places = [i for i, leaf in enumerate(leaves) if _is_value(leaf)]
+        self.single = len(leaves) == 1 and isinstance(result, Tensor)
+        return _values(leaves)
+
+    def rebuild(self, answers: Sequence[Any]) -> Any:
+        if self.single:
+            return wrap(answers[0])
+        leaves = list(self.leaves)
+        for i, y in zip(self.places, answers, strict=True):
+            leaves[i] = wrap(y)
+        return tree.unflatten(self.structure, leaves)
+
+
+def _values(leaves: Sequence[Any]) -> list[Tensor]:
+    return [leaf if isinstance(leaf, Tensor) else wrap(as_array(leaf)) for leaf in leaves if _is_value(leaf)]
+
+
+def _is_value(leaf: Any) -> bool:
+    return isinstance(leaf, (Tensor, np.ndarray, np.generic))
+
+
+def example(value: Any) -> Any:
+    """An array of the shape and dtype that a value shows, to capture with."""
+    if not isinstance(value, Tensor):
+        return value
+    shape, dtype = value.shape, value.dtype
+    while isinstance(value, Tensor):
+        value = value.value[0] if hasattr(value.value, "shape") and value.value.shape != value.shape else value.value
+    return value if tuple(value.shape) == tuple(shape) else np.ones(shape, dtype)
+
+
+def compile(
+    f: Callable[..., Any] | None = None,
+    *,
+    backend: str = "numpy",
+    static_argnames: Sequence[str] | str = (),
+    cache_size: int = 64,
+) -> Any:
+    """`f`, run once to capture what it computes, and from then on replayed without its Python code.
+
+    Forward, backward, `vmap`, `jvp` and the steps of optimizers inside `f` are captured alike. A call with another
+    tree structure, shape or dtype captures again. The compiled function can be differentiated, mapped, and used inside
+    another one, whose program then contains it.
+
+    Args:
+        f: function of trees of tensors, arrays and numbers that returns a tree. Numbers come in as tensors of shape ();
+            strings and other hashable objects are part of the signature. Without `f`: a decorator.
+        backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`).
+        static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
+            captures again.
+        cache_size: how many programs are kept; the one that was not used for longest goes first.
+
+    Returns:
+        A function of the same arguments; `.program(*args)` is the listing of what runs for them, `.source(*args)` the
+        generated code. Random draws are made anew in each call, as without `compile`. It may be called from many
+        threads at once. No floating-point warnings come from it.
+
+    Raises:
+        CaptureError: `f` reads a number of a tensor (`float(x)`, `if x > 0`), takes a shape from numbers, or uses a
+            tensor from a closure that requires grad; the message names the line.
+        MissingExtraError: the backend needs an extra that is not installed.
+
+    >>> import hograd as ho
+    >>> @ho.compile
+    ... def step(w, x):
+    ...     return w - 0.1 * ho.func.grad(lambda w: ((x @ w) ** 2).sum())(w)
+    >>> step(ho.ones(2), ho.eye(2))
+    tensor([0.8000, 0.8000])
+    """
+    if backend not in BACKENDS:
+        raise ArgumentError(f"backend is {backend!r}, expected 'numpy' or 'native'.")
+    if backend == "native":
+        raise MissingExtraError("backend='native' needs the extra `jit`: pip install 'hograd[jit]'.")
+    if cache_size < 1:
+        raise ArgumentError(f"cache_size is {cache_size}, expected at least 1.")
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if f is None:
+        return lambda function: Compiled(function, backend, names, cache_size)
+    return Compiled(f, backend, names, cache_size)
