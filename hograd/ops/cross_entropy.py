@@ -233,7 +233,7 @@ def cross_entropy(
             )
         shares, counts = target, None
     else:
-        ignored = _check_classes(target, logits.shape, axis, ignore_index, "cross_entropy")
+        ignored = check_classes(target, logits.shape, axis, ignore_index, "cross_entropy")
         if weight is None and not label_smoothing and not ignored:
             count = math.prod(target.shape) if reduction == "mean" else 1
             if count and reduction in ("mean", "sum"):
@@ -247,7 +247,7 @@ def cross_entropy(
     if counts is not None:
         shares = shares * ops.expand_dims(counts, axis)
     if weight is not None:
-        weight = _class_weights(weight, classes, "cross_entropy")
+        weight = class_weights(weight, classes, "cross_entropy")
         shares = shares * _upright(weight, logits.ndim, axis)
         if target.dtype.kind != "f":
             counts = _weight_of(weight, target, counts)
@@ -269,7 +269,8 @@ def _upright(row: Tensor, rank: int, axis: int) -> Tensor:
     return ops.reshape(row, tuple(-1 if i == axis else 1 for i in range(rank)))
 
 
-def _class_weights(weight: Any, classes: int, name: str) -> Tensor:
+def class_weights(weight: Any, classes: int, name: str) -> Tensor:
+    """The weights of classes as a tensor, one for each."""
     weight = tensor_of(weight, name)
     if weight.shape != (classes,):
         raise ShapeError(f"{name}: weight has shape {tuple(weight.shape)}, expected ({classes},), one for each class.")
@@ -293,8 +294,8 @@ def _weighted_mean(losses: Any, counts: Any) -> Any:
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
-def _check_classes(target: Any, shape: Any, axis: int, ignore_index: int, name: str) -> bool:
-    """Whether a target is ignored; raises where one is no class."""
+def check_classes(target: Any, shape: Any, axis: int, ignore_index: int | None, name: str) -> bool:
+    """Whether a target is ignored; raises where one is no class, and is not `ignore_index`."""
     expected = tuple(shape[:axis] + shape[axis + 1 :])
     if target.shape != expected:
         raise ShapeError(
@@ -310,13 +311,12 @@ def _check_classes(target: Any, shape: Any, axis: int, ignore_index: int, name: 
         return True
     if not target.size:
         return False
-    if not 0 <= ignore_index < shape[axis]:
+    if ignore_index is None or not 0 <= ignore_index < shape[axis]:
         # Seen as unsigned, a negative class is larger than any that there is.
         unsigned = target if target.dtype.kind == "u" else target.view(_UNSIGNED[target.dtype.itemsize])
         if int(np.maximum.reduce(unsigned, axis=None)) < shape[axis]:
             return False
-    kept = target != ignore_index
-    named = target[kept]
+    named = target if ignore_index is None else target[target != ignore_index]
     if named.size and not (named.min() >= 0 and named.max() < shape[axis]):
         wrong = named.min() if named.min() < 0 else named.max()
         raise IndexingError(f"{name}: target class {wrong} is out of range, expected 0 to {shape[axis] - 1}.")
@@ -348,12 +348,12 @@ def nll_loss(x: Any, target: Any, weight: Any = None, *, ignore_index: int = -10
     """
     x, target = tensor_of(x, "nll_loss"), tensor_of(target, "nll_loss")
     axis = _class_axis(x, "nll_loss", "log-probabilities")
-    ignored = _check_classes(target, x.shape, axis, ignore_index, "nll_loss")
+    ignored = check_classes(target, x.shape, axis, ignore_index, "nll_loss")
     counts = ops.astype(ops.ne(target, ignore_index), x.dtype) if ignored else None
     safe = target if counts is None else ops.where(ops.ne(counts, 0), target, 0)
     picked = ops.squeeze(ops.take_along_axis(x, ops.expand_dims(safe, axis), axis), axis)
     if weight is not None:
-        counts = _weight_of(_class_weights(weight, x.shape[axis], "nll_loss"), target, counts)
+        counts = _weight_of(class_weights(weight, x.shape[axis], "nll_loss"), target, counts)
     if counts is None:
         return reduced(-picked, reduction, "nll_loss")
     # A target that is ignored may have the log-probability -inf.

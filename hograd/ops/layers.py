@@ -71,7 +71,7 @@ _affine = fast.several(
     )
 )
 
-__all__ = ["dropout", "embedding", "linear", "scaled_dot_product_attention"]
+__all__ = ["bilinear", "dropout", "embedding", "linear", "scaled_dot_product_attention"]
 
 
 @operation(
@@ -114,6 +114,52 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
             return ops.reshape(_affine(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))
     y = ops.matmul(x, ops.mT(weight) if weight.ndim == 2 else weight)
     return y if bias is None else y + bias
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(5, 3), s.normal(5, 2), s.normal(4, 3, 2), s.normal(4)),
+        case(s.normal(3), s.normal(2), s.normal(4, 3, 2)),
+        case(s.normal(2, 2, 3), s.normal(2, 2, 1), s.normal(1, 3, 1), s.normal(1)),
+    ],
+)
+def bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Tensor:
+    """y_k = x1 @ weight_k @ x2 + bias_k.
+
+    Args:
+        x1: shape (..., n) (`input1`).
+        x2: shape (..., m), with the same leading axes (`input2`).
+        weight: shape (outputs, n, m).
+        bias: shape (outputs,), or None.
+
+    Returns:
+        Shape (..., outputs).
+
+    >>> import hograd as ho
+    >>> ho.bilinear(ho.tensor([1.0, 2.0]), ho.tensor([3.0]), ho.ones(2, 2, 1), ho.tensor([0.0, 1.0]))
+    tensor([ 9., 10.])
+    """
+    x1, x2, weight = (tensor_of(x, "bilinear") for x in (x1, x2, weight))
+    if (
+        weight.ndim != 3
+        or not x1.ndim
+        or (x1.shape[:-1], x1.shape[-1:], x2.shape[-1:]) != (x2.shape[:-1], weight.shape[1:2], weight.shape[2:])
+    ):
+        raise ShapeError(
+            f"bilinear: x1 has shape {tuple(x1.shape)}, x2 {tuple(x2.shape)} and weight {tuple(weight.shape)}, "
+            "expected (..., n), (..., m) and (outputs, n, m)."
+        )
+    outputs, n, m = weight.shape
+    lead = tuple(x1.shape[:-1])
+    rows = ops.matmul(ops.reshape(x1, (-1, n)), ops.reshape(ops.permute(weight, (1, 0, 2)), (n, outputs * m)))
+    y = ops.sum(ops.reshape(rows, (*lead, outputs, m)) * ops.expand_dims(x2, -2), -1)
+    if bias is None:
+        return y
+    bias = tensor_of(bias, "bilinear")
+    if bias.shape != (outputs,):
+        raise ShapeError(f"bilinear: bias has shape {tuple(bias.shape)}, expected ({outputs},).")
+    return y + bias
 
 
 @operation(

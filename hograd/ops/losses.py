@@ -6,6 +6,7 @@ almost always a mistake.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,16 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
 
-__all__ = ["huber_loss", "kl_div", "l1_loss", "mse", "mse_loss", "smooth_l1_loss"]
+__all__ = [
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+]
 
 
 def reduced(losses: Any, reduction: str, name: str) -> Any:
@@ -40,6 +50,13 @@ def alike(prediction: Any, target: Any, name: str, first: str = "x") -> tuple[Te
             "reshape one."
         )
     return prediction, target
+
+
+def _least(x: Any) -> float:
+    """The least number of a tensor, inf of none; read from the data, whatever follows them."""
+    while isinstance(x, Tensor):
+        x = x.value
+    return float(np.minimum.reduce(x, axis=None)) if x.size else math.inf
 
 
 def _pull_squares(a: Any, b: Any, g: Any) -> Any:
@@ -186,3 +203,86 @@ def kl_div(x: Any, target: Any, *, reduction: str = "mean", log_target: bool = F
     if reduction == "batchmean":
         return ops.sum(losses) / (x.shape[0] if x.ndim else 1)
     return reduced(losses, reduction, "kl_div")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(3, 4), s.positive(3, 4)),
+        case(s.normal(3, 4), s.normal(3, 4), s.positive(3, 1), full=True, reduction="sum"),
+        case(s.normal(3, 4), s.normal(3, 4), s.positive(3), reduction="none"),
+    ],
+)
+def gaussian_nll_loss(
+    x: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, *, reduction: str = "mean"
+) -> Tensor:
+    """(ln v + (x - target)**2 / v) / 2,  with  v = max(var, eps): minus the logarithm of a normal density.
+
+    Args:
+        x: means (`input`).
+        target: of the shape of `x`, or broadcast against it.
+        var: variances of at least 0: of the shape of `x`, or with one axis of length 1 or without the last one; or a
+            number.
+        full: add the constant  ln(2 pi) / 2.
+        eps: least variance; where it stands in, derivatives are those at eps, as in PyTorch.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    Source: Nix and Weigend, 1994.
+
+    >>> import hograd as ho
+    >>> ho.gaussian_nll_loss(ho.tensor([1.0]), ho.tensor([3.0]), ho.tensor([2.0]))
+    tensor(1.3466)
+    """
+    name = "gaussian_nll_loss"
+    x, target, var = (tensor_of(v, name) for v in (x, target, var))
+    if var.ndim and var.shape != x.shape:
+        if x.shape[:-1] == var.shape:
+            var = ops.expand_dims(var, -1)
+        elif x.ndim != var.ndim or sum(v for n, v in zip(x.shape, var.shape, strict=True) if n != v) != 1:
+            raise ShapeError(f"{name}: var is of incorrect size {tuple(var.shape)} for x of shape {tuple(x.shape)}.")
+    if _least(var) < 0:
+        raise ArgumentError(f"{name}: var has negative entries, expected variances.")
+    # The limit moves the value but not the derivative.
+    var = var + (ops.clip(var, eps) - var).detach()
+    losses = (ops.log(var) + ops.square(x - target) / var) / 2
+    return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction, name)
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.positive(3, 4)),
+        case(s.positive(3, 4), s.positive(3, 4) * 3, log_input=False, reduction="sum"),
+        case(s.normal(4), s.array([0.0, 0.5, 2.0, 5.0]), full=True, reduction="none"),
+    ],
+)
+def poisson_nll_loss(
+    x: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """e**x - target x: minus the logarithm of the probability of counts of the rate e**x, but for a constant.
+
+    Args:
+        x: logarithms of rates, or rates (`input`).
+        target: counts, of the shape of `x`.
+        log_input: False: x is rates, of which the loss is  x - target ln(x + eps).
+        full: add Stirling's approximation  t ln t - t + ln(2 pi t) / 2  of ln t!  for targets above 1.
+        eps: keeps the logarithm from 0.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.poisson_nll_loss(ho.tensor([0.0, 1.0]), ho.tensor([2.0, 2.0]), reduction="none")
+    tensor([1.0000, 0.7183])
+    """
+    x, target = alike(x, target, "poisson_nll_loss")
+    losses = ops.exp(x) - target * x if log_input else x - target * ops.log(x + eps)
+    if full:
+        many = ops.gt(target, 1)
+        t = ops.where(many, target, 1.0)
+        losses = losses + ops.where(many, t * ops.log(t) - t + ops.log(2 * math.pi * t) / 2, 0.0)
+    return reduced(losses, reduction, "poisson_nll_loss")

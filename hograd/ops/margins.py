@@ -9,8 +9,9 @@ import numpy as np
 from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ShapeError
+from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
+from hograd.ops.cross_entropy import check_classes, class_weights
 from hograd.ops.losses import alike, reduced
 
 __all__ = [
@@ -19,8 +20,12 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "hinge_embedding_loss",
+    "hinge_loss",
     "margin_ranking_loss",
+    "multi_margin_loss",
+    "pairwise_distance",
     "soft_margin_loss",
+    "triplet_margin_loss",
 ]
 
 #: The logarithm below which a probability counts as this one, as in PyTorch.
@@ -229,3 +234,145 @@ def cosine_embedding_loss(x1: Any, x2: Any, target: Any, *, margin: float = 0.0,
         ops.eq(target, -1), ops.clip(cosine - margin, 0), 0.0
     )
     return reduced(losses, reduction, "cosine_embedding_loss")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), np.sign(s.away_from_zero(3, 4)).astype(int)),
+        case(s.normal(5), np.array([1, -1, 1, -1, -1]), margin=0.5, reduction="none"),
+    ],
+)
+def hinge_loss(x: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """max(0, margin - t x), the loss of support vector machines; its derivative at the margin is -t.
+
+    PyTorch has it only for distances, as `hinge_embedding_loss`, and for several classes, as `multi_margin_loss`.
+
+    Args:
+        x: scores, whose sign is the answer (`input`).
+        target: t, 1 or -1, of the shape of `x`.
+        margin: number.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.hinge_loss(ho.tensor([0.3, 0.3, 2.0]), ho.tensor([1, -1, 1]), reduction="none")
+    tensor([0.7000, 1.3000, 0.0000])
+    """
+    x, target = alike(x, target, "hinge_loss")
+    return reduced(ops.clip(margin - target * x, 0), reduction, "hinge_loss")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(5, 3), np.array([0, 2, 1, 1, 0])),
+        case(s.normal(5, 3), np.array([0, 2, 1, 1, 0]), 2, 0.7, s.positive(3), reduction="sum"),
+        case(s.normal(4), np.array(2), reduction="none"),
+    ],
+)
+def multi_margin_loss(
+    x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
+) -> Tensor:
+    """sum_{i != t} w_t max(0, margin - x_t + x_i)**p / classes: the score of the class t shall lead by the margin.
+
+    Args:
+        x: scores, shape (n, classes) or (classes,) (`input`).
+        target: integer classes t, shape (n,) or ().
+        p: 1 or 2.
+        margin: number.
+        weight: of each class, shape (classes,); default 1.
+        reduction: "mean" over the examples, "sum" or "none".
+
+    With p = 1 the derivative at the margin is 0.
+
+    >>> import hograd as ho
+    >>> ho.multi_margin_loss(ho.tensor([[0.1, 0.2, 0.4, 0.8]]), ho.tensor([3]))
+    tensor(0.3250)
+    """
+    x, target = tensor_of(x, "multi_margin_loss"), tensor_of(target, "multi_margin_loss")
+    if not x.ndim:
+        x = ops.reshape(x, (1,))
+    if x.ndim > 2:
+        raise ShapeError(f"multi_margin_loss: x has shape {tuple(x.shape)}, expected (n, classes) or (classes,).")
+    if p not in (1, 2):
+        raise ArgumentError(f"multi_margin_loss got p={p}, expected 1 or 2.")
+    axis, classes = x.ndim - 1, x.shape[-1]
+    if x.ndim == 1 and target.shape == (1,):
+        target = ops.reshape(target, ())
+    check_classes(target, x.shape, axis, None, "multi_margin_loss")
+    own = ops.take_along_axis(x, ops.expand_dims(target, axis), axis)
+    behind = ops.where(ops.indicator(target, axis, classes), 0.0, ops.relu(margin - own + x))
+    losses = ops.sum(behind if p == 1 else ops.square(behind), axis) / classes
+    if weight is not None:
+        losses = losses * class_weights(weight, classes, "multi_margin_loss")[target]
+    return reduced(losses, reduction, "multi_margin_loss")
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(3, 4)),
+        case(s.normal(2, 1, 4), s.normal(3, 4), 3.0, keepdim=True),
+    ],
+)
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Tensor:
+    """|x1 - x2 + eps|_p  along the last axis.
+
+    Args:
+        x1, x2: shape (..., d), broadcast against each other.
+        p: order of the norm.
+        eps: added to each difference, as in PyTorch.
+        keepdims: keep the last axis with length 1 (`keepdim`).
+
+    >>> import hograd as ho
+    >>> ho.pairwise_distance(ho.tensor([[3.0, 4.0]]), ho.tensor([[0.0, 0.0]]))
+    tensor([5.0000])
+    """
+    x1, x2 = tensor_of(x1, "pairwise_distance"), tensor_of(x2, "pairwise_distance")
+    return ops.linalg_vector_norm(x1 - x2 + eps, p, -1, keepdims)
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), s.normal(3, 4), s.normal(3, 4)),
+        case(s.normal(3, 4), s.normal(3, 4), s.normal(3, 4), margin=2.0, p=3.0, swap=True, reduction="none"),
+        case(s.normal(4), s.normal(4), s.normal(4), margin=3.0, reduction="sum"),
+    ],
+)
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin + d(a, p) - d(a, n)): the positive shall lie closer to the anchor than the negative.
+
+    Args:
+        anchor, positive, negative: shape (n, d) or (d,); d is `pairwise_distance`.
+        margin: number above 0.
+        p, eps: of the distance.
+        swap: take the distance from the positive to the negative, if that is less (Balntas et al., 2016).
+        reduction: "mean" over all triplets, "sum" or "none".
+
+    >>> import hograd as ho
+    >>> ho.triplet_margin_loss(ho.zeros(1, 2), ho.tensor([[3.0, 4.0]]), ho.tensor([[0.0, 2.0]]))
+    tensor(4.0000)
+    """
+    a, b, c = (tensor_of(x, "triplet_margin_loss") for x in (anchor, positive, negative))
+    if not a.ndim == b.ndim == c.ndim:
+        raise ShapeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {a.ndim}D, positive {b.ndim}D, and negative {c.ndim}D inputs."
+        )
+    if not margin > 0:
+        raise ArgumentError(f"triplet_margin_loss got margin={margin}, expected a number above 0.")
+    near, far = pairwise_distance(a, b, p, eps), pairwise_distance(a, c, p, eps)
+    if swap:
+        far = ops.minimum(far, pairwise_distance(b, c, p, eps))
+    return reduced(ops.clip(margin + near - far, 0), reduction, "triplet_margin_loss")

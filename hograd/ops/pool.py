@@ -14,7 +14,7 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor, below
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import tensor_of
+from hograd.ops.axes import beside, tensor_of
 from hograd.ops.conv import per_axis
 from hograd.ops.windows import Geometry, places
 
@@ -53,7 +53,7 @@ def _laid(
     if x.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"{name}: x has shape {tuple(x.shape)}, expected ([n,] channels, and {rank} more).")
     kernel = per_axis(kernel, rank, "kernel_size")
-    stride = kernel if stride is None else per_axis(stride, rank, "stride")
+    stride = kernel if stride is None or stride in ([], ()) else per_axis(stride, rank, "stride")
     padding, dilation = per_axis(padding, rank, "padding", 0), per_axis(dilation, rank, "dilation")
     size, count = tuple(x.shape[x.ndim - rank :]), []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
@@ -82,11 +82,26 @@ def _window_elements(x: Tensor, geometry: Geometry, fill: float) -> Tensor:
     return ops.windows(x, geometry._replace(size=extents, padding=((0, 0),) * len(size)))
 
 
-def _max_pool(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, rank: int) -> Tensor:
+def _max_pool(
+    x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool, rank: int
+) -> Any:
     name = f"max_pool{rank}d"
     x = tensor_of(x, name)
     geometry = _laid(x, kernel, stride, padding, dilation, ceil_mode, rank, name)
-    return ops.max(_window_elements(x, geometry, -math.inf), x.ndim - rank)[0]
+    y, element = ops.max(_window_elements(x, geometry, -math.inf), x.ndim - rank)
+    return (y, _positions(element, geometry)) if return_indices else y
+
+
+def _positions(element: Tensor, geometry: Geometry) -> Tensor:
+    """Where in the flattened last axes of x an element of each window lies."""
+    total: Any = 0
+    inside = math.prod(geometry.kernel)
+    for axis, (n, k, c, s, (p, _), d) in enumerate(zip(*geometry[:6], strict=True)):
+        inside //= k
+        starts = (np.arange(c) * s - p).reshape(-1, *(1,) * (len(geometry.size) - axis - 1))
+        within = element // inside % k if inside > 1 else element % k
+        total = total * n + beside(element, wrap(starts)) + within * d
+    return total
 
 
 def _avg_pool(
@@ -97,6 +112,8 @@ def _avg_pool(
     geometry = _laid(x, kernel, stride, padding, 1, ceil_mode, rank, name)
     total = ops.sum(_window_elements(x, geometry, 0.0), x.ndim - rank)
     if divisor is not None:
+        if not divisor:
+            raise ArgumentError(f"{name} got divisor_override=0: divisor must be not zero.")
         return total / divisor
     counts: Any = np.ones(())
     for n, k, c, s, (p, _) in zip(*geometry[:4], geometry.padding, strict=True):
@@ -116,7 +133,9 @@ def _adaptive(x: Any, output_size: Any, rank: int) -> Tensor:
     if x.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"{name}: x has shape {tuple(x.shape)}, expected ([n,] channels, and {rank} more).")
     wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    for axis, count in enumerate(wanted, x.ndim - rank):
+    if len(wanted) not in (1, rank):
+        raise ArgumentError(f"{name}: output_size is {output_size!r}, expected a whole number, or {rank} of them.")
+    for axis, count in enumerate(wanted if len(wanted) == rank else wanted * rank, x.ndim - rank):
         n = x.shape[axis]
         if count is None or count == n:
             continue
@@ -136,9 +155,15 @@ def _adaptive(x: Any, output_size: Any, rank: int) -> Tensor:
     ],
 )
 def max_pool1d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
-    """Largest element of each window; of several the first has the derivative (in PyTorch 2.13 the last).
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Largest element of each window; of several the first has the derivative, as in PyTorch.
 
     Args:
         x: shape ([n,] channels, length) (`input`).
@@ -147,12 +172,13 @@ def max_pool1d(
         padding: how many -inf to put in front and behind, at most half a window.
         dilation: step within a window.
         ceil_mode: also take a last window that is not full.
+        return_indices: return a pair, with the place of each element in its channel.
 
     >>> import hograd as ho
     >>> ho.max_pool1d(ho.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[3., 2.]])
     """
-    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 1)
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, 1)
 
 
 @operation(
@@ -164,9 +190,15 @@ def max_pool1d(
     ],
 )
 def max_pool2d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
-    """Largest element of each window; of several the first has the derivative (in PyTorch 2.13 the last).
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Largest element of each window; of several the first has the derivative, as in PyTorch.
 
     Args:
         x: shape ([n,] channels, height, width) (`input`).
@@ -175,12 +207,13 @@ def max_pool2d(
         padding: how many -inf to put in front and behind, at most half a window.
         dilation: steps within a window.
         ceil_mode: also take last windows that are not full.
+        return_indices: return a pair, with the place of each element in its flattened channel.
 
     >>> import hograd as ho
     >>> ho.max_pool2d(ho.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 2)
     tensor([[[3.]]])
     """
-    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 2)
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, 2)
 
 
 @operation(

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from .references_losses import LOSSES, REDUCTIONS
 from .references_pool import POOLS
-
-REDUCTIONS = {"mean": np.mean, "sum": np.sum, "none": np.asarray}
 
 
 def _classified(log_p: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
@@ -229,5 +228,6 @@ NETWORKS: dict[str, Any] = {
     "conv_transpose1d": _conv_transpose,
     "conv_transpose2d": _conv_transpose,
     "conv_transpose3d": _conv_transpose,
+    **LOSSES,
     **POOLS,
 }
