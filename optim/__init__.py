@@ -1,6 +1,6 @@
 """optim: optimizers that are differentiable in their hyperparameters, hypergradients, and meta-learning."""
 
-from optim import constraints, hyper, meta, schedules
+from optim import clip, compose, constraints, hyper, meta, schedules, stateful
 from optim.adabelief import AdaBelief
 from optim.adafactor import Adafactor
 from optim.adagrad import Adadelta, Adagrad
@@ -17,6 +17,7 @@ from optim.polyak import PolyakSGD
 from optim.rmsprop import RMSprop
 from optim.rprop import Rprop
 from optim.sgd import SGD
+from optim.stateful import bind
 from optim.yogi import Yogi
 
 __all__ = [
@@ -42,8 +43,12 @@ __all__ = [
     "LARS",
     "Muon",
     "Optimizer",
+    "clip",
+    "compose",
     "constraints",
     "hyper",
     "meta",
     "schedules",
+    "stateful",
+    "bind",
 ]

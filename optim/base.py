@@ -11,15 +11,13 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, safe_sqrt, tree, zeros_like
 from hograd.errors import ArgumentError, StructureError
-from optim.schedules import Schedule
+from optim.fields import declare, fields, static
+from optim.schedules import Schedule, value_at
+
+__all__ = ["Hyperparameter", "Optimizer", "is_off", "norm", "static"]
 
 Hyperparameter = Any
 """A number, a tensor, a tree of them like the parameters, or a `Schedule`."""
-
-
-def static(*, default: Any = dataclasses.MISSING, kw_only: bool = True) -> Any:
-    """A field that is an option and not a hyperparameter: it is no leaf of the optimizer, and is given by its name."""
-    return dataclasses.field(default=default, kw_only=kw_only, metadata={"static": True})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static,))
@@ -46,29 +44,15 @@ class Optimizer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, eq=False)(cls)
-        names = [f.name for f in dataclasses.fields(cls) if not f.metadata.get("static")]  # type: ignore[arg-type]
-        options = [f.name for f in dataclasses.fields(cls) if f.metadata.get("static")]  # type: ignore[arg-type]
-
-        def flatten(optimizer: Any) -> Any:
-            values = tuple(getattr(optimizer, name) for name in names)
-            return values, tuple(getattr(optimizer, name) for name in options), tuple(names)
-
-        def unflatten(metadata: Any, values: Any) -> Any:
-            # Whatever a tree operation put in the leaves' places, so nothing is checked.
-            optimizer = object.__new__(cls)
-            for name, value in zip((*names, *options), (*values, *metadata), strict=True):
-                object.__setattr__(optimizer, name, value)
-            return optimizer
-
-        tree.register(cls, flatten, unflatten)
+        declare(cls)
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in dataclasses.fields(self) if not f.metadata.get("static")):  # type: ignore[arg-type]
+        for name in fields(self):
             value = tree.map(_as_float, getattr(self, name))
             object.__setattr__(self, name, value)
             least, bound, closed = self.ranges.get(name, (-math.inf, math.inf, True))
-            for leaf in tree.leaves(value):
+            # The parameters of a schedule have ranges of their own.
+            for leaf in tree.flatten(value, is_leaf=lambda v: isinstance(v, Schedule))[0]:
                 if isinstance(leaf, float) and not (least <= leaf < bound or (closed and leaf == bound)):
                     raise ArgumentError(
                         f"{type(self).__name__}: {name} is {leaf}, expected a number in [{least:g}, {bound:g}"
@@ -164,9 +148,12 @@ class Optimizer:
     def _gradients(self, params: Any, structure: Any, grads: Any) -> list[Any]:
         gradients, found = tree.flatten(grads)
         if found != structure:
-            gradients, found = tree.flatten(grads, is_leaf=lambda g: g is None)
-        if found != structure:
-            raise StructureError(tree.difference(params, grads, "params", "grads"))
+            try:
+                gradients = structure.flatten_up_to(grads)
+            except ValueError:
+                gradients = [grads]
+            if not all(g is None or isinstance(g, Tensor) for g in gradients) or len(gradients) != structure.num_leaves:
+                raise StructureError(tree.difference(params, grads, "params", "grads"))
         # Every optimizer has this option; those that users write need not.
         return [g if g is None else -g for g in gradients] if getattr(self, "maximize", False) else gradients
 
@@ -174,17 +161,13 @@ class Optimizer:
         """The hyperparameters of every leaf in this step; one shared object if they are the same for all."""
         columns: dict[str, Any] = {}
         shared = True
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.metadata.get("static"):
-                continue
+        for name in fields(self):
+            value = getattr(self, name)
             # A tuple such as betas holds several hyperparameters.
             several = type(value) is tuple
-            spread = [
-                self._spread(v, params, structure, count, step, field.name) for v in (value if several else (value,))
-            ]
+            spread = [self._spread(v, params, structure, count, step, name) for v in (value if several else (value,))]
             shared = shared and all(one for one, _ in spread)
-            columns[field.name] = (
+            columns[name] = (
                 [tuple(row) for row in zip(*[v for _, v in spread], strict=True)] if several else spread[0][1]
             )
         made = []
@@ -197,14 +180,13 @@ class Optimizer:
     def _spread(
         self, value: Any, params: Any, structure: Any, count: int, step: Any, name: str
     ) -> tuple[bool, list[Any]]:
-        if isinstance(value, Schedule):
-            value = value.at(step)
+        value = value_at(value, step)
         if value is None or isinstance(value, (float, Tensor)) or not count:
             return True, [value] * max(count, 1)
         leaves, found = tree.flatten(value, is_leaf=lambda v: isinstance(v, Schedule))
         if found != structure:
             raise StructureError(tree.difference(params, value, "params", f"{type(self).__name__}.{name}"))
-        return False, [v.at(step) if isinstance(v, Schedule) else v for v in leaves]
+        return False, [value_at(v, step) for v in leaves]
 
 
 def is_off(value: Any) -> bool:

@@ -162,3 +162,48 @@ def test_hyperparameters_may_be_trees_and_schedules(name):
         found, _ = run(other, params, other.init(params), 3)
         for key in params:
             np.testing.assert_allclose(found[key].numpy(), expected[key].numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["SGD", "SGD Nesterov", "Adam", "AdamW", "RMSprop centred", "NAdam", "LAMB", "Muon"])
+def test_second_derivatives_by_hyperparameters_equal_differences_of_the_first(name):
+    leaves, structure = ho.tree.flatten(OPTIMIZERS[name])
+    params = start(name)
+    weights = np.random.default_rng(7).normal(size=len(leaves))
+
+    def slope(vector):
+        def final(vector):
+            opt = ho.tree.unflatten(structure, [vector[i] for i in range(len(leaves))])
+            return outcome(run(opt, params, opt.init(params), 3)[0])
+
+        return (ho.func.grad(final)(vector) * weights).sum()
+
+    point = np.array(leaves)
+    expected = differences(slope, point, STEP * np.maximum(np.abs(point), 0.01))
+    found = ho.func.grad(slope)(ho.tensor(point)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_stack_of_three_optimizers_has_the_derivative_that_differences_show():
+    """RMSprop's rate is learned through Adam's steps on the fields of SGD, which trains the model."""
+    params = start("SGD")
+
+    def after_training(opt):
+        return outcome(run(opt, params, opt.init(params), 2)[0])
+
+    def after_learning_sgd(adam):
+        sgd = ho.tree.map(ho.tensor, optim.SGD(lr=0.1, momentum=0.5))
+        state = adam.init(sgd)
+        for _ in range(2):
+            sgd, state = adam.step(sgd, ho.func.grad(after_training)(sgd), state)
+        return after_training(sgd)
+
+    def after_learning_adam(vector):
+        adam = ho.tree.map(ho.tensor, optim.Adam(lr=0.02, betas=(0.8, 0.9), eps=0.01))
+        top = optim.RMSprop(lr=vector[0], alpha=vector[1], eps=0.1)
+        adam, _ = top.step(adam, ho.func.grad(after_learning_sgd)(adam), top.init(adam))
+        return after_learning_sgd(adam)
+
+    point = np.array([0.003, 0.7])
+    expected = differences(after_learning_adam, point, 1e-4 * point)
+    found = ho.func.grad(after_learning_adam)(ho.tensor(point)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
