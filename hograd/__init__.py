@@ -47,6 +47,7 @@ from hograd.ops import order as _order
 from hograd.ops import pad as _pad
 from hograd.ops import pool as _pool
 from hograd.ops import products as _products
+from hograd.ops import queries as _queries
 from hograd.ops import random as _random
 from hograd.ops import reduce as _reduce
 from hograd.ops import repeat as _repeat
@@ -56,6 +57,7 @@ from hograd.ops import scatter_reduce as _scatter_reduce
 from hograd.ops import shape as _shape
 from hograd.ops import special as _special
 from hograd.ops import special_gamma as _special_gamma
+from hograd.ops import split as _split
 from hograd.ops import stable as _stable
 from hograd.ops import statistics as _statistics
 from hograd.ops import triangle as _triangle
@@ -91,6 +93,7 @@ from hograd.ops.order import *
 from hograd.ops.pad import *
 from hograd.ops.pool import *
 from hograd.ops.products import *
+from hograd.ops.queries import *
 from hograd.ops.random import *
 from hograd.ops.reduce import *
 from hograd.ops.repeat import *
@@ -100,6 +103,7 @@ from hograd.ops.scatter_reduce import *
 from hograd.ops.shape import *
 from hograd.ops.special import *
 from hograd.ops.special_gamma import *
+from hograd.ops.split import *
 from hograd.ops.stable import *
 from hograd.ops.statistics import *
 from hograd.ops.triangle import *
@@ -132,6 +136,7 @@ uint8, bool = _numpy.dtype("u1"), _numpy.dtype("?")
 complex64, complex128 = _numpy.dtype("c8"), _numpy.dtype("c16")
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
+finfo, iinfo = _numpy.finfo, _numpy.iinfo
 
 multiply, subtract, divide, true_divide, negative = mul, sub, div, div, neg
 absolute, power, clamp, detach, movedim = abs, pow, clip, stop_gradient, moveaxis
@@ -171,6 +176,7 @@ __all__ = [
     "enable_grad",
     "errors",
     "fft",
+    "finfo",
     "fix",
     "fixed_point",
     "float",
@@ -187,6 +193,7 @@ __all__ = [
     "half",
     "igamma",
     "igammac",
+    "iinfo",
     "inf",
     "int",
     "int16",
@@ -254,6 +261,7 @@ __all__ += _order.__all__
 __all__ += _pad.__all__
 __all__ += _pool.__all__
 __all__ += _products.__all__
+__all__ += _queries.__all__
 __all__ += _random.__all__
 __all__ += _reduce.__all__
 __all__ += _repeat.__all__
@@ -263,6 +271,7 @@ __all__ += _scatter_reduce.__all__
 __all__ += _shape.__all__
 __all__ += _special.__all__
 __all__ += _special_gamma.__all__
+__all__ += _split.__all__
 __all__ += _stable.__all__
 __all__ += _statistics.__all__
 __all__ += _triangle.__all__

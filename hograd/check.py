@@ -14,6 +14,8 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, GradcheckError
 
+__all__ = ["gradcheck", "gradgradcheck"]
+
 Arrays: TypeAlias = list[np.ndarray]
 
 

@@ -12,6 +12,7 @@ from hograd.core.custom import is_recorded
 from hograd.core.primitive import ops
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, ConvergenceError, DtypeError, GradientError, ShapeError, StructureError
+from hograd.func.arguments import as_tensor
 
 
 def cond(
@@ -110,11 +111,6 @@ def while_loop(
             new = _select(going, new, carry)
         carry = new
         steps += 1
-
-
-def as_tensor(leaf: Any) -> Any:
-    """A leaf of a tree as a tensor."""
-    return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
 
 
 def _is_batched(value: Any) -> bool:

@@ -15,6 +15,8 @@ from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError
 
+__all__ = ["MemoryReport", "Usage", "dot", "memory_report"]
+
 
 @dataclass
 class Usage:

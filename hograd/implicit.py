@@ -15,7 +15,7 @@ from hograd.core.levels import enable_grad, no_grad, state
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError, StructureError
-from hograd.func.arguments import name_of
+from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
 from hograd.func.reverse import vjp
 
@@ -68,14 +68,14 @@ def solve_matvec(
     """
     if method not in METHODS:
         raise ArgumentError(f"solve_matvec got method={method!r}, expected one of {', '.join(map(repr, METHODS))}.")
-    b = tree.map(_tensor, b)
+    b = tree.map(as_tensor, b)
     flat, unravel = tree.ravel(b)
     if flat.dtype.kind != "f":
         raise ArgumentError(f"solve_matvec: b has dtype {flat.dtype}, expected floating tensors.")
     if x0 is None:
         guess = np.zeros(flat.shape, flat.dtype)
     else:
-        x0 = tree.map(_tensor, x0)
+        x0 = tree.map(as_tensor, x0)
         _expect_like(x0, b, "x0")
         guess = ops.astype(ops.stop_gradient(tree.ravel(x0)[0]), flat.dtype)
     arguments = Arguments(args)
@@ -84,7 +84,7 @@ def solve_matvec(
     limit = max(10 * flat.numel(), 100) if max_iterations is None else max_iterations
 
     def product(x: Any, p: Any, constants: Any) -> Any:
-        y = tree.map(_tensor, matvec(unravel(x), *arguments.put_together(p, constants)))
+        y = tree.map(as_tensor, matvec(unravel(x), *arguments.put_together(p, constants)))
         _expect_like(y, b, matvec)
         return ops.astype(tree.ravel(y)[0], flat.dtype)
 
@@ -123,7 +123,7 @@ class Arguments:
         tracked = [self.leaves[i] for i in self.places]
         self.flat, self.unravel = tree.ravel(tracked)
         self.dtypes = [x.dtype for x in tracked]
-        self.constants = [_tensor(self.leaves[i]) for i in self.others]
+        self.constants = [as_tensor(self.leaves[i]) for i in self.others]
         # They come back as arguments of the primitive; here they would belong to levels that may be closed by then.
         for i in (*self.places, *self.others):
             self.leaves[i] = None
@@ -140,10 +140,6 @@ class Arguments:
 
 def _is_constant(x: Any) -> bool:
     return type(x) is Tensor and x.node is None
-
-
-def _tensor(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
 
 
 def _expect_like(found: Any, b: Any, source: Any) -> None:

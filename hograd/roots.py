@@ -23,7 +23,7 @@ from hograd.errors import (
     ShapeError,
     StructureError,
 )
-from hograd.func.arguments import name_of
+from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
 from hograd.func.jacobian import jacrev
 from hograd.func.reverse import vjp
@@ -129,10 +129,10 @@ def fixed_point(
     """
 
     def iterate(guess: Any, *args: Any) -> Any:
-        x = tree.map(_tensor, guess)
+        x = tree.map(as_tensor, guess)
         change = math.nan
         for _ in range(maximum_steps):
-            new = tree.map(_tensor, f(x, *args))
+            new = tree.map(as_tensor, f(x, *args))
             _expect_like(new, x, name_of(f))
             change, size = _largest(tree.map(ops.sub, new, x)), _largest(new)
             x = new
@@ -180,8 +180,8 @@ class Problem:
         with no_transforms():
             guess, args = self.arguments.put_together(Tensor(p), constants)
             try:
-                solution = tree.detach(tree.map(_tensor, self.solve(guess, *args)))
-                residual = tree.map(_tensor, self.f(solution, *args))
+                solution = tree.detach(tree.map(as_tensor, self.solve(guess, *args)))
+                residual = tree.map(as_tensor, self.f(solution, *args))
             except LevelError as error:
                 raise self._closure() from error
             left = tree.leaves(residual)
@@ -263,14 +263,10 @@ class Problem:
             return product(v, *rest) - b
 
         def solution(_: Any, b: Any, *rest: Any) -> Any:
-            return how(lambda v: product(_tensor(v), *rest), b)
+            return how(lambda v: product(as_tensor(v), *rest), b)
 
         # A linear system is an equation too: its own derivatives come from it in the same way.
         return custom_root(system, solution, linear_solve=how)(None, b, y, p, *constants)
-
-
-def _tensor(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
 
 
 def _largest(values: Any) -> float:

@@ -11,6 +11,22 @@ import optree
 
 from hograd.errors import ShapeError, StructureError
 
+__all__ = [
+    "broadcast",
+    "detach",
+    "difference",
+    "flatten",
+    "leaves",
+    "map",
+    "paths",
+    "ravel",
+    "register",
+    "stack",
+    "structure",
+    "unflatten",
+    "unstack",
+]
+
 NAMESPACE = "hograd"
 
 T = TypeVar("T", bound=type)

@@ -10,6 +10,7 @@ from hograd.autograd.anomaly_mode import (
     set_detect_anomaly,
 )
 from hograd.autograd.function import Function
+from hograd.check import gradcheck, gradgradcheck
 from hograd.core.grad import backward, grad
 from hograd.core.levels import enable_grad, no_grad, set_grad_enabled
 
@@ -22,6 +23,8 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",

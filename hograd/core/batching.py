@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hograd.core.dispatch import apply, bare
+from hograd.core.dispatch import apply, bare, namespace_of
 from hograd.core.levels import level_of
-from hograd.core.primitive import Primitive, kernels, ops
+from hograd.core.primitive import Primitive, ops
 from hograd.core.tensor import Batched, Tensor, below
 from hograd.errors import LevelError
 
@@ -61,7 +61,7 @@ def loop(primitive: Primitive, size: int, values: list[Any], batched: list[bool]
         return without_elements(primitive.name, lambda *blanks: [apply(primitive, blanks, params)], values, batched)[0]
     answers = []
     for i in range(size):
-        element = [_namespace(v).getitem(v, i) if b else v for v, b in zip(values, batched, strict=True)]
+        element = [namespace_of(v).getitem(v, i) if b else v for v, b in zip(values, batched, strict=True)]
         answers.append(apply(primitive, element, params))
     if any(isinstance(answer, Tensor) for answer in answers):
         return ops.stack(answers)
@@ -98,16 +98,12 @@ def in_front(value: Any, batched: bool, size: int) -> Any:
     """`value` with a batch axis in front, repeated along it if it had none."""
     if batched:
         return value
-    return _namespace(value).broadcast_to(value, (size, *value.shape))
+    return namespace_of(value).broadcast_to(value, (size, *value.shape))
 
 
 def with_shape(value: Any, shape: tuple[int, ...]) -> Any:
     """`value`, an array or a tensor, in another shape."""
-    return _namespace(value).reshape(value, shape)
-
-
-def _namespace(value: Any) -> Any:
-    return ops if isinstance(value, Tensor) else kernels
+    return namespace_of(value).reshape(value, shape)
 
 
 _RULES: dict[str, Callable[..., Any]] = {"elementwise": align}

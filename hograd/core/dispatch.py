@@ -12,10 +12,15 @@ import numpy as np
 
 from hograd.backend import RAW, as_array, default_dtype, is_array, is_number
 from hograd.core.levels import level_of, state
-from hograd.core.primitive import Primitive, ops
+from hograd.core.primitive import Primitive, kernels, ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, HogradError, ShapeError
+
+
+def namespace_of(value: Any) -> Any:
+    """What computes on `value` itself: recorded operations on a tensor, bare kernels on an array."""
+    return ops if isinstance(value, Tensor) else kernels
 
 
 def is_raw(value: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.core.dispatch import apply, bare, is_raw
+from hograd.core.dispatch import apply, bare, is_raw, namespace_of
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import Primitive, kernels, ops
 from hograd.core.tape import leaf
@@ -67,12 +67,12 @@ def tangent_of(primitive: Primitive, tangents: list[Any], values: tuple[Any, ...
             if t is not None:
                 arguments = [t if k == i else v for k, v in enumerate(values[1:])]
                 term = apply(primitive, arguments, plain_params)
-                tangent = term if tangent is None else _namespace(tangent).add(tangent, term)
+                tangent = term if tangent is None else namespace_of(tangent).add(tangent, term)
     else:
         tangent = _transpose_twice(primitive, tangents, values, params)
     if tangent is None:
         return None
-    F = _namespace(tangent)
+    F = namespace_of(tangent)
     answer = values[0]
     if tangent.shape != answer.shape:
         tangent = F.broadcast_to(tangent, answer.shape)
@@ -89,10 +89,6 @@ def _push_linear(F: Any, primitive: Primitive, tangents: list[Any], primals: Any
             t = F.zeros_like(x) if primitive.vjps[i] is not None else x
         arguments.append(t)
     return apply(primitive, arguments, params)
-
-
-def _namespace(value: Any) -> Any:
-    return ops if isinstance(value, Tensor) else kernels
 
 
 def _transpose_twice(primitive: Primitive, tangents: Any, values: tuple[Any, ...], params: dict[str, Any]) -> Any:

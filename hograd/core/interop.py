@@ -50,7 +50,7 @@ class Interop:
         called = _name(function)
         if called in _LOOKS:
             return function(*_plain(args), **_plain(kwargs))
-        operation = _FUNCTIONS.get(called)
+        operation = getattr(ops, _SUBMODULES[called]) if called in _SUBMODULES else _FUNCTIONS.get(called)
         if operation is None:
             raise _unknown(called, function.__name__)
         return _bound(called, operation, args, kwargs)
@@ -75,7 +75,10 @@ def _name(function: Any) -> str:
 
 def _unknown(called: str, name: str) -> DtypeError:
     name = _UFUNCS.get(name, name)
-    if hasattr(ops, name) and not name.startswith("_"):
+    _, *inner, last = called.split(".")
+    if hasattr(ops, "_".join([*inner, last])) and inner in (["linalg"], ["fft"]):
+        way = f"use hograd.{inner[0]}.{last}, which may differ in its arguments"
+    elif hasattr(ops, name) and not name.startswith("_"):
         way = f"use hograd.{name}, which may differ in its arguments"
     else:
         way = "write it with the functions of hograd"
@@ -317,3 +320,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
         }
     ).items()
 }
+
+_INNER = {
+    "linalg": "cholesky cond det eigh eigvalsh inv matrix_power multi_dot norm slogdet solve",
+    "fft": "fft fft2 fftn fftshift ifft ifft2 ifftn ifftshift irfft irfftn rfft rfftn",
+}
+
+#: Functions of NumPy's submodules that mean the same under the same name here.
+_SUBMODULES = {f"numpy.{module}.{name}": f"{module}_{name}" for module in _INNER for name in _INNER[module].split()}

@@ -81,6 +81,15 @@ def innermost() -> Level | None:
     return state.stack[-1][0] if state.stack else None
 
 
+def tape_for_leaf(number: int | None) -> int:
+    """The innermost open tape (below level `number`, if given), for a new leaf; 0 is the eager one."""
+    for level, _, _ in reversed(state.stack):
+        if level.kind == "tape" and (number is None or level.number < number):
+            level.has_leaves = True
+            return level.number
+    return 0
+
+
 class set_grad_enabled:
     """Context manager, decorator or plain call that turns recording on or off for this thread.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hograd.core.methods_complex import ComplexMethods
+from hograd.core.methods_create import CreationMethods
 from hograd.core.methods_elementwise import ElementwiseMethods
 from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
@@ -27,6 +28,7 @@ def is_comparable(value: object) -> bool:
 
 class Operations(
     ComplexMethods,
+    CreationMethods,
     ElementwiseMethods,
     IndexMethods,
     LinalgMethods,

@@ -14,7 +14,7 @@ from hograd.core.format import format_tensor
 from hograd.core.hooks import Hooks
 from hograd.core.inplace import InPlace
 from hograd.core.interop import Interop
-from hograd.core.levels import state
+from hograd.core.levels import tape_for_leaf
 from hograd.core.tape import Node, Owner, leaf
 from hograd.errors import DtypeError, GradientError, LevelError, ShapeError
 
@@ -387,15 +387,6 @@ def check_floating(dtype: np.dtype[Any]) -> None:
             f"Only Tensors of floating point and complex dtype can require gradients, found {dtype}: write the numbers "
             "with a decimal point, or convert with .double()."
         )
-
-
-def tape_for_leaf(number: int | None) -> int:
-    """The innermost open tape (below level `number`, if given), for a new leaf; 0 is the eager one."""
-    for level, _, _ in reversed(state.stack):
-        if level.kind == "tape" and (number is None or level.number < number):
-            level.has_leaves = True
-            return level.number
-    return 0
 
 
 def _restore(value: Any, requires_grad: bool) -> Tensor:

@@ -14,6 +14,11 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
+def as_tensor(leaf: Any) -> Any:
+    """A leaf of a tree as a tensor."""
+    return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
+
+
 def inputs_of(values: Any, name: str) -> tuple[list[Tensor], Any]:
     """The leaves of a tree as floating tensors."""
     items, structure = tree.flatten(values)

@@ -10,6 +10,7 @@ import numpy as np
 from hograd.core.declare import case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
+from hograd.core.primitive import kernels
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand
@@ -84,11 +85,6 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
     return call(primitive, (as_floating(x, primitive),), {})
 
 
-def _sigmoid(x: Any) -> Any:
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
-
-
 def _silu_slope(F: Any, x: Any) -> Any:
     s = F.sigmoid(x)
     return s * (1 + x * (1 - s))
@@ -96,7 +92,7 @@ def _silu_slope(F: Any, x: Any) -> Any:
 
 silu = unary(
     "silu",
-    lambda x: x * _sigmoid(x),
+    lambda x: x * kernels.sigmoid(x),
     _silu_slope,
     samples=anywhere,
     doc="""Swish  x sigmoid(x)  (Elfwing et al., 2017).

@@ -32,6 +32,23 @@ def beside(x: Tensor, made: Tensor) -> Tensor:
     return Tensor(np.asarray(concrete(made, "moving to another array module"), like=array))
 
 
+def whole(n: Any, name: str, what: str) -> int:
+    """A number that counts something, as an int."""
+    try:
+        return n.__index__()
+    except AttributeError:
+        raise DtypeError(f"{name} got {what} {n!r}, expected a whole number.") from None
+
+
+def common_shape(name: str, *tensors: Any) -> tuple[int, ...]:
+    """The shape to which tensors are broadcast together."""
+    try:
+        return np.broadcast_shapes(*[x.shape for x in tensors])
+    except ValueError:
+        shapes = " and ".join(str(tuple(x.shape)) for x in tensors)
+        raise ShapeError(f"{name}: shapes {shapes} cannot be broadcast against each other.") from None
+
+
 def axis_of(axis: Any, rank: int, name: str) -> int:
     """One axis, counted from 0."""
     try:

@@ -21,7 +21,7 @@ from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import Primitive
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, ShapeError
-from hograd.ops.axes import operand, tensor_of
+from hograd.ops.axes import common_shape, operand, tensor_of
 
 __all__ = ["angle", "complex", "conj", "imag", "is_complex", "polar", "real", "sgn", "view_as_complex", "view_as_real"]
 
@@ -56,6 +56,7 @@ def complex(a: Any, b: Any) -> Tensor:
     a, b = promote("complex", tensor_of(a, "complex"), tensor_of(b, "complex"))
     if a.dtype.kind != "f" or a.dtype.itemsize < 4:
         raise DtypeError(f"complex: the parts have dtype {a.dtype}, expected float32 or float64.")
+    common_shape("complex", a, b)
     return wrap(apply(_complex, (a, b), {}))
 
 

@@ -17,6 +17,8 @@ from hograd.ops.exchange import is_foreign, to_numpy
 __all__ = [
     "arange",
     "as_tensor",
+    "empty",
+    "empty_like",
     "eye",
     "full",
     "full_like",
@@ -142,6 +144,16 @@ def ones(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     return _made(np.ones(_lengths(shape, "ones"), _dtype(dtype)), requires_grad, device)
 
 
+def empty(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor to be filled later: zeros, since no tensor holds what nobody wrote.
+
+    >>> import hograd as ho
+    >>> ho.empty(2).shape
+    (2,)
+    """
+    return zeros(*shape, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with `fill_value` everywhere, of its dtype.
 
@@ -264,6 +276,16 @@ def zeros_like(x: Any, *, dtype: Any = None, device: Any = None, requires_grad: 
     return _like(x, 0, dtype, requires_grad, device)
 
 
+def empty_like(x: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the shape and dtype of `x` to be filled later: zeros.
+
+    >>> import hograd as ho
+    >>> ho.empty_like(ho.tensor([1.0, 2.0])).shape
+    (2,)
+    """
+    return _like(x, 0, dtype, requires_grad, device)
+
+
 def ones_like(x: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of `x`.
 
@@ -286,6 +308,7 @@ def full_like(
     return _like(x, fill_value, dtype, requires_grad, device)
 
 
-ops.tensor, ops.zeros, ops.zeros_like, ops.ones_like = tensor, zeros, zeros_like, ones_like
+ops.tensor, ops.full, ops.zeros, ops.ones = tensor, full, zeros, ones
+ops.zeros_like, ops.ones_like = zeros_like, ones_like
 kernels.zeros_like = lambda x: np.zeros_like(x)[()]
 kernels.ones_like = lambda x: np.ones_like(x)[()]

@@ -14,7 +14,7 @@ from hograd.core.dispatch import wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
-from hograd.ops.axes import axis_of, beside, tensor_of
+from hograd.ops.axes import axis_of, beside, tensor_of, whole
 
 __all__ = [
     "bincount",
@@ -294,6 +294,7 @@ def unfold(x: Any, axis: int, size: int, step: int) -> Tensor:
     x = tensor_of(x, "unfold")
     axis = axis_of(axis, x.ndim, "unfold")
     length = x.shape[axis] if x.ndim else 1
+    size, step = whole(size, "unfold", "size"), whole(step, "unfold", "step")
     if not 0 <= size <= length or step < 1:
         raise ArgumentError(
             f"unfold got size {size} and step {step} along an axis of length {length}, expected a size from 0 to "
@@ -319,7 +320,7 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    x = _indices(x, "one_hot")
+    x, num_classes = _indices(x, "one_hot"), whole(num_classes, "one_hot", "num_classes")
     try:
         numbers = concrete(x, "one_hot() without num_classes")
     except LevelError:

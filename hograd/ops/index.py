@@ -14,7 +14,7 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor, below
 from hograd.errors import IndexingError, ShapeError
-from hograd.ops.axes import axis_of, beside, tensor_of
+from hograd.ops.axes import axis_of, beside, shape_of, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
 __all__ = ["at_add", "at_set", "getitem", "put", "take_along_axis"]
@@ -59,12 +59,12 @@ def put(x: Any, index: Any, shape: Any) -> Tensor:
     >>> ho.put(ho.tensor([1.0, 2.0]), (slice(1, 3),), (4,))
     tensor([0., 1., 2., 0.])
     """
-    x = tensor_of(x, "put")
+    x, shape = tensor_of(x, "put"), shape if type(shape) is tuple else shape_of(shape, "put")
     try:
-        return fast.one(_put, x, {"index": index, "shape": tuple(shape)})
+        return fast.one(_put, x, {"index": index, "shape": shape})
     except (ValueError, IndexError) as error:
         raise ShapeError(
-            f"put: x of shape {tuple(x.shape)} does not fit index {index} of shape {tuple(shape)}: {error}."
+            f"put: x of shape {tuple(x.shape)} does not fit index {index} of shape {shape}: {error}."
         ) from None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import is_number
 from hograd.core import fast
 from hograd.core.batching import with_shape
 from hograd.core.declare import case, general, operation
@@ -215,6 +216,8 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, generator: Any = N
     tensor([0., 0.])
     """
     x = tensor_of(x, "dropout")
+    if not isinstance(p, Tensor) and not is_number(p):
+        raise DtypeError(f"dropout got p {p!r}, expected a number.")
     if not 0 <= p <= 1:
         raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}.")
     if not training or p == 0:
@@ -274,6 +277,9 @@ def scaled_dot_product_attention(
     query, key, value = (tensor_of(x, "scaled_dot_product_attention") for x in (query, key, value))
     if attn_mask is not None and is_causal:
         raise ArgumentError("scaled_dot_product_attention: explicit attn_mask should not be set when is_causal=True.")
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
+        raise ShapeError(f"scaled_dot_product_attention got shapes {shapes}, expected at least two axes of each.")
     scores = ops.matmul(query, ops.mT(key)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     mask: Any = _causal(scores) if is_causal else attn_mask
     if mask is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from hograd.core.declare import case, composite, general, operation
 from hograd.core.dispatch import promote, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import axis_of, operand, tensor_of
+from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.ops.axes import axis_of, operand, tensor_of, whole
 from hograd.ops.linalg_parts import choice, function_of, identity_like, leading, matrices
 
 __all__ = ["matrix_exp", "matrix_power", "vander"]
@@ -36,6 +37,7 @@ def matrix_power(F: Any, A: Any, n: int) -> Tensor:
             [0., 1.]])
     """
     (a,) = matrices(F, "matrix_power", A, square=True)
+    n = whole(n, "linalg.matrix_power", "n")
     if n < 0:
         a, n = F.matrix_inverse(a), -n
     result = None
@@ -121,6 +123,8 @@ def multi_dot(tensors: Any) -> Tensor:
     >>> ho.linalg.multi_dot([ho.ones(2, 3), ho.ones(3, 3), ho.ones(3)])
     tensor([9., 9.])
     """
+    if not isinstance(tensors, Sequence):
+        raise DtypeError(f"linalg.multi_dot got {type(tensors).__name__}, expected a list of tensors.")
     items = [wrap(x) for x in promote("multi_dot", *[tensor_of(x, "multi_dot") for x in tensors])]
     if len(items) < 2:
         raise ArgumentError(f"linalg.multi_dot got {len(items)} tensors, expected at least two.")
@@ -221,6 +225,7 @@ def tensorinv(F: Any, A: Any, ind: int = 2) -> Tensor:
     (2, 2, 4)
     """
     a = operand(F, A, "tensorinv")
+    ind = whole(ind, "linalg.tensorinv", "ind")
     if ind < 1:
         raise ArgumentError(f"linalg.tensorinv got ind={ind}, expected at least 1.")
     n = _square("tensorinv", a.shape, ind)

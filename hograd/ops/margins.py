@@ -10,7 +10,7 @@ from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import tensor_of
+from hograd.ops.axes import common_shape, tensor_of
 from hograd.ops.cross_entropy import check_classes, class_weights
 from hograd.ops.losses import alike, reduced
 
@@ -191,7 +191,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Ten
     """
     x1, x2 = tensor_of(x1, "cosine_similarity"), tensor_of(x2, "cosine_similarity")
     if x1.shape != x2.shape:
-        shape = np.broadcast_shapes(x1.shape, x2.shape)
+        shape = common_shape("cosine_similarity", x1, x2)
         x1, x2 = ops.broadcast_to(x1, shape), ops.broadcast_to(x2, shape)
     return ops.sum(x1 * x2, axis) / (_length(x1, axis, eps) * _length(x2, axis, eps))
 

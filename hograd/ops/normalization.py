@@ -11,7 +11,7 @@ from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import shape_of, tensor_of
+from hograd.ops.axes import shape_of, tensor_of, whole
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
 
@@ -224,6 +224,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     tensor([[-1.0000,  1.0000]])
     """
     x = _with_channels(x, "group_norm")
+    num_groups = whole(num_groups, "group_norm", "num_groups")
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ArgumentError(
             f"group_norm got num_groups={num_groups}, expected a divisor of the number of channels, {x.shape[1]}."

@@ -12,7 +12,7 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import axis_of, cut, tensor_of
+from hograd.ops.axes import axis_of, cut, tensor_of, whole
 from hograd.ops.extrema import Extremum
 
 __all__ = ["argsort", "bucketize", "kthvalue", "mode", "msort", "searchsorted", "sort", "topk", "unique"]
@@ -120,6 +120,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = Tr
     """
     x = tensor_of(x, "topk")
     axis = axis_of(axis, x.ndim, "topk")
+    k = whole(k, "topk", "k")
     if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ShapeError(f"selected index k out of range: topk got k={k} for axis {axis} of shape {tuple(x.shape)}.")
     order = argsort(x, axis, largest)
@@ -142,6 +143,7 @@ def kthvalue(x: Any, k: int, axis: int = -1, keepdims: bool = False) -> Extremum
     """
     x = tensor_of(x, "kthvalue")
     axis = axis_of(axis, x.ndim, "kthvalue")
+    k = whole(k, "kthvalue", "k")
     if not 1 <= k <= (x.shape[axis] if x.ndim else 1):
         raise ShapeError(f"kthvalue(): selected number k out of range: k={k}, axis {axis} of shape {tuple(x.shape)}.")
     order = argsort(x, axis)

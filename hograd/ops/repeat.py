@@ -13,7 +13,7 @@ from hograd.core.dispatch import promote
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import axis_of, cut, shape_of, tensor_of
+from hograd.ops.axes import axis_of, common_shape, cut, shape_of, tensor_of
 
 __all__ = [
     "broadcast_tensors",
@@ -210,11 +210,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     [(3, 4), (3, 4)]
     """
     given = _several(tensors, "broadcast_tensors")
-    try:
-        shape = np.broadcast_shapes(*[x.shape for x in given])
-    except ValueError:
-        shapes = " and ".join(str(tuple(x.shape)) for x in given)
-        raise ShapeError(f"broadcast_tensors: shapes {shapes} cannot be broadcast against each other.") from None
+    shape = common_shape("broadcast_tensors", *given)
     return tuple(ops.broadcast_to(x, shape) for x in given)
 
 

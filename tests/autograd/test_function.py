@@ -3,7 +3,6 @@
 import gc
 import weakref
 
-import numpy as np
 import pytest
 
 import hograd as ho
@@ -12,105 +11,7 @@ from hograd.autograd import Function
 from hograd.autograd.function import once_differentiable
 from hograd.errors import ArgumentError, DtypeError, GradientError, LevelError, ShapeError
 
-
-class Sine(Function):
-    """Forward in NumPy, a number beside the tensor, an input saved."""
-
-    @staticmethod
-    def forward(ctx, x, k):
-        ctx.k = k
-        ctx.save_for_backward(x)
-        return ho.tensor(np.sin(k * x.numpy()))
-
-    @staticmethod
-    def backward(ctx, g):
-        (x,) = ctx.saved_tensors
-        return ctx.k * (ctx.k * x).cos() * g, None
-
-
-class Exp(Function):
-    """An answer saved."""
-
-    @staticmethod
-    def forward(ctx, x):
-        y = x.exp()
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * ctx.saved_tensors[0]
-
-
-class Intermediate(Function):
-    """Something else saved, two answers of which one has no derivative, attributes in containers."""
-
-    @staticmethod
-    def forward(ctx, x):
-        e = x.exp()
-        ctx.save_for_backward(e)
-        ctx.pair = {"x": [x, 1.0]}
-        positive = x > 0
-        ctx.mark_non_differentiable(positive)
-        return e * x, positive
-
-    @staticmethod
-    def backward(ctx, g, _):
-        (e,) = ctx.saved_tensors
-        return g * e * (1 + ctx.pair["x"][0])
-
-
-class Separate(Function):
-    """The form with setup_context."""
-
-    @staticmethod
-    def forward(x, y):
-        return x * y, x.sin()
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, y = inputs
-        ctx.save_for_backward(x, y, x.cos())
-
-    @staticmethod
-    def backward(ctx, g, h):
-        x, y, cos = ctx.saved_tensors
-        return g * y + h * cos, g * x
-
-
-class Generated(Separate):
-    generate_vmap_rule = True
-
-
-class OwnRule(Separate):
-    @staticmethod
-    def vmap(info, in_dims, x, y):
-        assert info.batch_size == (x.shape[in_dims[0]] if in_dims[0] is not None else y.shape[in_dims[1]])
-        return OwnRule.apply(x, y), (0, None if in_dims[0] is None else 0)
-
-
-class Forward(Separate):
-    @staticmethod
-    def jvp(ctx, t, u):
-        x, y, cos = ctx.saved_tensors
-        zero = ho.zeros_like(x)
-        t, u = (zero if d is None else d for d in (t, u))
-        return t * y + x * u, t * cos
-
-
-class Dropped(Function):
-    """Random draws in the forward."""
-
-    @staticmethod
-    def forward(ctx, x):
-        noise = ho.rand() + 0.5
-        ctx.save_for_backward(x, noise * x)
-        return x * x * noise
-
-    @staticmethod
-    def backward(ctx, g):
-        _, scaled = ctx.saved_tensors
-        return 2 * scaled * g
+from .functions import Exp, Forward, Generated, Intermediate, OwnRule, Separate, Sine
 
 
 def both(cls):
@@ -161,89 +62,6 @@ def test_its_backward_is_what_is_used():
         assert func.grad(lambda v, f=cls.apply: ho.vmap(f)(v).sum())(v).tolist() == [7.0, 7.0]
         assert ho.vmap(func.grad(cls.apply))(v).tolist() == [7.0, 7.0]
         assert func.jvp(ho.vmap(cls.apply), (v,), (v,))[1].tolist() == (7 * v).tolist()
-
-
-def test_vmap_over_one_argument_and_other_axes():
-    x, y = ho.randn(3, 2), ho.randn(2)
-    for cls in (Separate, Generated):
-        assert ho.allclose(ho.vmap(cls.apply, in_dims=(0, None))(x, y)[0], x * y)
-        assert ho.allclose(ho.vmap(cls.apply, in_dims=(1, 0), out_dims=1)(x, y)[0], x * y)
-        gradient = func.grad(lambda y, f=cls.apply: (ho.vmap(f, in_dims=(0, None))(x, y)[0] ** 2).sum())(y)
-        assert ho.allclose(gradient, 2 * (x * x).sum(0) * y)
-
-
-def test_vmap_of_a_function_that_must_not_see_batches():
-    class NumPyOnly(Function):
-        @staticmethod
-        def forward(ctx, x):
-            assert x.shape == (2,)
-            ctx.save_for_backward(x)
-            return ho.tensor(float(np.prod(x.numpy())))
-
-        @staticmethod
-        def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return g * x.flip(0)
-
-    x = ho.randn(4, 2)
-    assert ho.allclose(ho.vmap(NumPyOnly.apply)(x), x.prod(1))
-    assert ho.allclose(ho.vmap(func.grad(NumPyOnly.apply))(x), x.flip(1))
-
-    class Claims(NumPyOnly):
-        generate_vmap_rule = True
-
-    with pytest.raises(LevelError, match="numpy\\(\\) was called inside vmap"):
-        ho.vmap(Claims.apply)(x)
-
-
-def test_vmap_says_when_it_cannot():
-    class WithContext(Exp):
-        @staticmethod
-        def vmap(info, in_dims, x):
-            return WithContext.apply(x), in_dims[0]
-
-    v = ho.tensor([0.3, 0.7])
-    assert ho.allclose(ho.vmap(WithContext.apply)(v), v.exp())
-    with pytest.raises(GradientError, match="setup_context"):
-        ho.vmap(func.grad(WithContext.apply))(v)
-
-    class Twice(OwnRule):
-        generate_vmap_rule = True
-
-    with pytest.raises(ArgumentError, match="has both"):
-        Twice.apply(v, v)
-
-    class Wrong(Exp):
-        @staticmethod
-        def vmap(info, in_dims, x):
-            return x
-
-    with pytest.raises(ArgumentError, match=r"must return \(output, out_dims\)"):
-        ho.vmap(Wrong.apply)(v)
-    assert ho.vmap(Exp.apply)(ho.zeros(0, 2)).shape == (0, 2)
-
-
-@pytest.mark.parametrize("randomness", ["same", "different"])
-def test_random_draws_are_repeated_where_the_forward_is(randomness):
-    for depth, factor in ((0, 1.0), (1, 2.0), (2, 2.0)):
-        ho.manual_seed(3)
-        noise = ho.rand() + 0.5
-        ho.manual_seed(3)
-        x = ho.tensor(3.0)
-        f = Dropped.apply
-        for _ in range(depth):
-            f = func.grad(f)
-        assert ho.allclose(f(x), factor * noise * (x**2, x, 1.0)[depth])
-        after = ho.rand()
-        ho.manual_seed(3)
-        ho.rand()
-        assert ho.rand() == after
-
-        xs = ho.tensor([3.0, 3.0, 3.0])
-        rows = ho.vmap(f, randomness=randomness)(xs)
-        assert (bool((rows == rows[0]).all())) == (randomness == "same")
-    with pytest.raises(LevelError, match="randomness"):
-        ho.vmap(Dropped.apply)(ho.ones(2))
 
 
 def test_needs_input_grad_and_unused_arguments():

@@ -127,7 +127,27 @@ PRODUCTS = [
 ]
 
 
-@pytest.mark.parametrize("f", REDUCTIONS + SHAPES + PRODUCTS)
+SUBMODULES = [
+    lambda x: np.linalg.norm(x),
+    lambda x: np.linalg.norm(x, axis=1),
+    lambda x: np.linalg.det(x @ x.T),
+    lambda x: np.linalg.inv(x @ x.T),
+    lambda x: np.linalg.solve(x @ x.T, np.arange(2.0)),
+    lambda x: np.linalg.cholesky(x @ x.T),
+    lambda x: np.linalg.slogdet(x @ x.T)[1],
+    lambda x: np.linalg.eigvalsh(x @ x.T),
+    lambda x: np.linalg.eigh(x @ x.T).eigenvalues,
+    lambda x: np.linalg.matrix_power(x @ x.T, 3),
+    lambda x: np.linalg.multi_dot([x, x.T, x]),
+    lambda x: np.linalg.cond(x @ x.T),
+    lambda x: abs(np.fft.fft(x)) ** 2,
+    lambda x: abs(np.fft.rfft(x, 5, axis=0, norm="ortho")) ** 2,
+    lambda x: np.fft.irfft(np.fft.rfft(x), 3),
+    lambda x: np.fft.fftshift(x),
+]
+
+
+@pytest.mark.parametrize("f", REDUCTIONS + SHAPES + PRODUCTS + SUBMODULES)
 def test_functions_agree_with_numpy_and_are_recorded(f):
     (a,), (x,) = pair(2, (2, 3))
     y = f(x)
@@ -172,7 +192,9 @@ def test_functions_compose_with_the_transforms():
         (lambda x: np.frexp(x), "numpy.frexp is not defined for tensors"),
         (lambda x: np.sum(x, where=x > 1), r"numpy.sum of tensors takes the arguments \(a, axis"),
         (lambda x: np.exp(x, dtype=np.float32), "takes no dtype"),
-        (lambda x: np.cross(x, x), "numpy.cross is not defined for tensors"),
+        (lambda x: np.cross(x, x), "numpy.cross is not defined for tensors: use hograd.cross"),
+        (lambda x: np.linalg.svd(x), "numpy.linalg.svd is not defined for tensors: use hograd.linalg.svd"),
+        (lambda x: np.fft.fftn(x, axes=0), r"numpy.fft.fftn of tensors takes the arguments \(x, s, axis, norm\)"),
     ],
 )
 def test_what_is_not_defined_says_what_to_use(f, message):
