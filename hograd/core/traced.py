@@ -96,7 +96,7 @@ def record(primitive: Any, args: Any, params: dict[str, Any], number: int) -> An
 
 Traced.interpret = staticmethod(record)
 
-_inside: dict[Any, bool] = {}
+_files: dict[Any, str] = {}
 
 
 def user_line() -> str:
@@ -104,10 +104,11 @@ def user_line() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        inside = _inside.get(code)
-        if inside is None:
-            inside = _inside[code] = code.co_filename.startswith((_PACKAGE, "<frozen", "<hograd"))
-        if not inside:
-            return f"{Path(code.co_filename).name}:{frame.f_lineno}"
+        file = _files.get(code)
+        if file is None:
+            inside = code.co_filename.startswith((_PACKAGE, "<frozen", "<hograd"))
+            file = _files[code] = "" if inside else Path(code.co_filename).name
+        if file:
+            return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return "an unknown line"

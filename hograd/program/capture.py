@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from hograd.backend import RAW, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
@@ -188,7 +190,7 @@ def supplying(draws: Sequence[Any]) -> Iterator[None]:
 
 def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str) -> Program:
     """The program of a function of tensors that returns a list of them, as it runs on these arrays."""
-    with tracing() as trace:
+    with np.errstate(all="ignore"), tracing() as trace:
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         # Tensors of their own, so that what the function does to its arguments in place does not change `inputs`.
         outputs = [trace.output(y, name) for y in function(*[Traced(x.value) for x in inputs])]

@@ -21,6 +21,7 @@ from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 from hograd.program.capture import capture
 from hograd.program.derived import Executable, Staged, call
 from hograd.program.ir import Program
+from hograd.program.passes import PASSES
 
 BACKENDS = ("numpy", "native")
 
@@ -29,13 +30,19 @@ class Compiled:
     """What `compile` returns: call it as the function itself."""
 
     def __init__(
-        self, function: Callable[..., Any], backend: str, static_argnames: Sequence[str], cache_size: int
+        self,
+        function: Callable[..., Any],
+        backend: str,
+        static_argnames: Sequence[str],
+        cache_size: int,
+        passes: Sequence[str] | None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.backend = backend
         self.static = tuple(static_argnames)
         self.cache_size = cache_size
+        self.passes = None if passes is None else tuple(passes)
         self.signature = inspect.signature(function) if self.static else None
         if self.signature is not None:
             for name in self.static:
@@ -89,12 +96,17 @@ class Compiled:
         else:
             leaves, structure = tree.flatten((args, kwargs))
         values: list[Any] = []
-        kinds: list[Any] = []
+        kinds: list[Any] = [structure, default_dtype(), *fixed.items()]
         levels = False
         for leaf in leaves:
-            if type(leaf) is Tensor and leaf.node is None and type(leaf.value) in RAW:
+            if type(leaf) is Tensor and leaf.node is None:
                 value = leaf.value
-            elif isinstance(leaf, Tensor):
+                if type(value) in RAW:
+                    values.append(value)
+                    kinds.append(value.shape)
+                    kinds.append(value.dtype)
+                    continue
+            if isinstance(leaf, Tensor):
                 value = leaf
                 levels = True
             elif is_number(leaf) or is_array(leaf) or isinstance(leaf, np.generic):
@@ -103,11 +115,11 @@ class Compiled:
             else:
                 # Strings and the like are part of the signature.
                 values.append(_Fixed(leaf))
-                kinds.append((type(leaf), leaf))
+                kinds += (type(leaf), leaf)
                 continue
             values.append(value)
-            kinds.append((value.shape, value.dtype))
-        key = (structure, tuple(kinds), default_dtype(), *fixed.items())
+            kinds += (value.shape, value.dtype)
+        key = tuple(kinds)
         try:
             entry = self.cache.get(key)
         except TypeError:
@@ -150,7 +162,7 @@ class Compiled:
             return entry.flatten(result)
 
         program = capture(flat, [example(v) for v in dynamic], self.name)
-        entry.executable = Executable(program, self.name)
+        entry.executable = Executable(program, self.name, self.passes)
         entry.staged = Staged.of(entry.executable, flat)
         return entry
 
@@ -215,6 +227,7 @@ def compile(
     backend: str = "numpy",
     static_argnames: Sequence[str] | str = (),
     cache_size: int = 64,
+    passes: Sequence[str] | None = None,
 ) -> Any:
     """`f`, run once to capture what it computes, and from then on replayed without its Python code.
 
@@ -229,6 +242,7 @@ def compile(
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.
+        passes: names of the optimising passes that run, of `hograd.program.passes.PASSES`; default all.
 
     Returns:
         A function of the same arguments; `.program(*args)` is the listing of what runs for them, `.source(*args)` the
@@ -253,7 +267,10 @@ def compile(
         raise MissingExtraError("backend='native' needs the extra `jit`: pip install 'hograd[jit]'.")
     if cache_size < 1:
         raise ArgumentError(f"cache_size is {cache_size}, expected at least 1.")
+    unknown = sorted(set(passes or ()) - set(PASSES))
+    if unknown:
+        raise ArgumentError(f"passes names {unknown[0]!r}, expected some of {', '.join(PASSES)}.")
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     if f is None:
-        return lambda function: Compiled(function, backend, names, cache_size)
-    return Compiled(f, backend, names, cache_size)
+        return lambda function: Compiled(function, backend, names, cache_size, passes)
+    return Compiled(f, backend, names, cache_size, passes)

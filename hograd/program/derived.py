@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,45 @@ from hograd import func
 from hograd.core.custom import Call, Values, has_level, is_tracked
 from hograd.core.custom import evaluate as evaluate_call
 from hograd.core.dispatch import bare, wrap
+from hograd.core.levels import state
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.program.capture import capture, supplying
+from hograd.program.cut import cut
 from hograd.program.ir import Program
-from hograd.program.replay_numpy import build
+from hograd.program.passes import optimize
+from hograd.program.replay_numpy import Replay
 
 
 class Executable:
     """A program with the code that runs it on arrays."""
 
-    def __init__(self, program: Program, name: str) -> None:
-        self.program = program
+    def __init__(self, program: Program, name: str, passes: Iterable[str] | None) -> None:
+        self.program = optimize(program, passes)
         self.name = name
-        self.code, self.source = build(program, name if name.isidentifier() else "program")
+        self.passes = passes
+        self.replay = Replay(self.program, name if name.isidentifier() else "program")
+
+    @property
+    def source(self) -> str:
+        return self.replay.source
 
     def run(self, *values: Any) -> list[Any]:
         """The answers for arrays: inputs, then draws."""
         with np.errstate(all="ignore"):
-            return self.code(*values)
+            return self.replay(*values)
 
 
 class Staged:
     """A function of a list of tensors that is captured when it meets arrays, once for each signature."""
 
-    def __init__(self, function: Callable[..., list[Any]], name: str) -> None:
+    def __init__(self, function: Callable[..., list[Any]], name: str, passes: Iterable[str] | None) -> None:
         self.function = function
         self.name = name
+        self.passes = passes
         self.executables: dict[Any, Executable] = {}
         self.derived: dict[Any, Staged] = {}
+        self.cuts: dict[Any, tuple[Executable, Executable]] = {}
 
     @staticmethod
     def of(executable: Executable, function: Callable[..., list[Any]]) -> Staged:
@@ -55,7 +65,7 @@ class Staged:
             with supplying(values[count:]):
                 return function(*map(wrap, values[:count]))
 
-        staged = Staged(with_draws, executable.name)
+        staged = Staged(with_draws, executable.name, executable.passes)
         slots = [*program.inputs, *[s for s, _ in program.draws]]
         staged.executables[_kinds([program.kinds[s] for s in slots])] = executable
         return staged
@@ -63,8 +73,45 @@ class Staged:
     def executable(self, values: Sequence[Any]) -> Executable:
         key = _kinds(values)
         if key not in self.executables:
-            self.executables[key] = Executable(capture(self.function, values, self.name), self.name)
+            self.executables[key] = Executable(capture(self.function, values, self.name), self.name, self.passes)
         return self.executables[key]
+
+    def cut(self, wanted: tuple[bool, ...], values: Sequence[Any]) -> tuple[Executable, Executable]:
+        """Forward with residuals, and backward from them, for arguments of which the wanted ones are on a tape."""
+        key = ("cut", wanted, *_kinds(values))
+        if key not in self.cuts:
+            program = self.executable(values).program
+            kinds = [program.kinds[s] for s in program.outputs]
+            weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
+            joint = capture(self.joint(wanted), [*values, *weights], self.name)
+            forward, backward = cut(optimize(joint, self.passes), len(values), len(kinds))
+            self.cuts[key] = (
+                Executable(forward, f"{self.name}_forward", self.passes),
+                Executable(backward, f"{self.name}_backward", self.passes),
+            )
+        return self.cuts[key]
+
+    def joint(self, wanted: tuple[bool, ...]) -> Callable[..., list[Any]]:
+        """The answers and the cotangents of the wanted arguments, from arguments and cotangents of floating answers."""
+
+        def function(*values: Any) -> list[Any]:
+            primals, weights = values[: len(wanted)], values[len(wanted) :]
+            chosen = [i for i, w in enumerate(wanted) if w]
+            floating: list[bool] = []
+
+            def of_chosen(*xs: Any) -> Any:
+                answers = [wrap(y) for y in self.function(*_with(primals, chosen, xs))]
+                floating[:] = [y.dtype.kind in "fc" for y in answers]
+                return (
+                    tuple(y for y, f in zip(answers, floating, strict=True) if f),
+                    [y for y, f in zip(answers, floating, strict=True) if not f],
+                )
+
+            found, pull, others = func.vjp(of_chosen, *[wrap(primals[i]) for i in chosen], has_aux=True)
+            first, second = iter(found), iter(others)
+            return [*[next(first if f else second) for f in floating], *pull(tuple(map(wrap, weights)))]
+
+        return function
 
     def derive(self, key: Any, make: Callable[[], Staged]) -> Staged:
         if key not in self.derived:
@@ -74,7 +121,8 @@ class Staged:
     def mapped(self, axes: tuple[int | None, ...]) -> Staged:
         """With a batch axis in front of some arguments, and of every answer."""
         return self.derive(
-            ("vmap", axes), lambda: Staged(func.vmap(_wrapped(self.function), in_dims=axes), f"{self.name}_batch")
+            ("vmap", axes),
+            lambda: Staged(func.vmap(_wrapped(self.function), in_dims=axes), f"{self.name}_batch", self.passes),
         )
 
     def pushed(self, tangents: tuple[bool, ...]) -> Staged:
@@ -89,7 +137,7 @@ class Staged:
 
             return list(func.jvp(of_chosen, tuple(wrap(primals[i]) for i in chosen), tuple(map(wrap, directions)))[1])
 
-        return self.derive(("jvp", tangents), lambda: Staged(function, f"{self.name}_tangent"))
+        return self.derive(("jvp", tangents), lambda: Staged(function, f"{self.name}_tangent", self.passes))
 
     def pulled(self, wanted: tuple[bool, ...]) -> Staged:
         """The cotangents of the wanted arguments, from all arguments and the cotangents of floating answers."""
@@ -104,28 +152,34 @@ class Staged:
             _, pull = func.vjp(of_chosen, *[wrap(primals[i]) for i in chosen])
             return list(pull(tuple(map(wrap, weights))))
 
-        return self.derive(("vjp", wanted), lambda: Staged(function, f"{self.name}_backward"))
+        return self.derive(("vjp", wanted), lambda: Staged(function, f"{self.name}_backward", self.passes))
 
 
 class ProgramCall(Call):
     """One call of a staged function, as tapes record it."""
 
-    __slots__ = ("staged",)
+    __slots__ = ("recorded", "staged")
 
     def __init__(self, staged: Staged, args: Values) -> None:
         super().__init__(staged.name, [is_tracked(x) and x.dtype.kind in "fc" for x in args])
         self.staged = staged
+        self.recorded = any(self.tracked) and any(map(_on_tape, args))
 
     def evaluate(self, args: Values) -> tuple[list[Any], Any]:
         values = [bare(x) for x in args]
-        outputs = self.staged.executable(values).run(*values)
-        return outputs, Residue(self, [(tuple(y.shape), y.dtype) for y in outputs])
+        if not self.recorded:
+            outputs = self.staged.executable(values).run(*values)
+            return outputs, Residue(self, outputs)
+        forward, backward = self.staged.cut(self.tracked, values)
+        outputs = forward.run(*values)
+        count = len(self.staged.executable(values).program.outputs)
+        return outputs[:count], Residue(self, outputs[:count], kept=(backward, outputs[count:]))
 
     def batched(self, size: int, inputs: list[Any], axes: list[int | None], randomness: str) -> list[Any]:
         return call(self.staged.mapped(tuple(axes)), [bare(x) for x in inputs])
 
     def late(self, inputs: list[Tensor], outputs: list[Tensor]) -> Any:
-        return Residue(self, [(tuple(y.shape), y.dtype) for y in outputs], inputs)
+        return Residue(self, outputs, inputs)
 
     def backward(self, residue: Any, cotangents: list[Any]) -> Sequence[Any]:
         weights = [
@@ -133,7 +187,12 @@ class ProgramCall(Call):
             for g, (shape, dtype) in zip(cotangents, residue.answers, strict=True)
             if dtype.kind in "fc"
         ]
-        pulled = iter(call(self.staged.pulled(self.tracked), [*map(bare, residue.inputs), *map(bare, weights)]))
+        inputs, weights = [bare(x) for x in residue.inputs], [bare(g) for g in weights]
+        if residue.kept is not None and not any(map(has_level, [*inputs, *weights])):
+            backward, residuals = residue.kept
+            pulled = iter(backward.run(*inputs, *residuals, *weights))
+        else:
+            pulled = iter(call(self.staged.pulled(self.tracked), [*inputs, *weights]))
         return [wrap(next(pulled)) if tracked else None for tracked in self.tracked]
 
     def tangent(self, residue: Any, tangents: list[Any]) -> Sequence[Any]:
@@ -144,24 +203,37 @@ class ProgramCall(Call):
 
 
 class Residue:
-    """What a call left for its derivative: shapes and dtypes of the answers, and the inputs where they are known."""
+    """What a call left for its derivative.
 
-    __slots__ = ("answers", "constant", "inputs", "of")
+    Attributes:
+        answers: shape and dtype of each.
+        inputs: of the call, where they are known.
+        kept: the backward program and the residuals that it takes; None where backward starts from the inputs, as
+            it does wherever it is itself differentiated or mapped.
+    """
 
-    def __init__(self, of: ProgramCall, answers: list[Any], inputs: Values = ()) -> None:
+    __slots__ = ("answers", "constant", "inputs", "kept", "of")
+
+    def __init__(self, of: ProgramCall, outputs: Values, inputs: Values = (), kept: Any = None) -> None:
         self.of = of
-        self.answers = answers
+        self.answers = [(tuple(y.shape), y.dtype) for y in outputs]
         self.inputs = inputs
-        self.constant = frozenset(i for i, (_, dtype) in enumerate(answers) if dtype.kind not in "fc")
+        self.kept = kept
+        self.constant = frozenset(i for i, (_, dtype) in enumerate(self.answers) if dtype.kind not in "fc")
 
     def keeps(self, kind: str, index: int) -> bool:
         return kind == "input"
 
     def pull(self, of: Any, cotangents: list[Any], outputs: Values, inputs: Values) -> Sequence[Any]:
-        return self.of.backward(Residue(self.of, self.answers, inputs), cotangents)
+        return self.of.backward(self.with_inputs(inputs), cotangents)
 
     def push(self, of: Any, tangents: list[Any], outputs: Values, inputs: Values) -> Sequence[Any] | None:
-        return self.of.tangent(Residue(self.of, self.answers, inputs), tangents)
+        return self.of.tangent(self.with_inputs(inputs), tangents)
+
+    def with_inputs(self, inputs: Values) -> Residue:
+        other = Residue(self.of, (), inputs, self.kept)
+        other.answers, other.constant = self.answers, self.constant
+        return other
 
 
 def call(staged: Staged, values: Values) -> list[Any]:
@@ -170,6 +242,15 @@ def call(staged: Staged, values: Values) -> list[Any]:
         values = [bare(x) for x in values]
         return staged.executable(values).run(*values)
     return evaluate_call(ProgramCall(staged, values), values)[0]
+
+
+def _on_tape(value: Any) -> bool:
+    """Whether some tape that is recording knows this value."""
+    while isinstance(value, Tensor):
+        if value.node is not None and value.level >= state.floor:
+            return True
+        value = value.value
+    return False
 
 
 def _kinds(values: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,0 +1,342 @@
+"""Passes: functions from a program to one that computes the same with less work.
+
+Each stands alone; `optimize` runs those that are named, by default all of `PASSES`, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from hograd.core.primitive import primitives
+from hograd.errors import ArgumentError
+from hograd.program.ir import Instruction, Literal, Program
+
+Pass = Callable[[Program], Program]
+
+#: Elementwise operations in which the order of the two operands does not matter.
+_COMMUTE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne"})
+
+
+def dead_code(program: Program) -> Program:
+    """Without instructions, constants and draws' uses that no answer depends on; draws stay, to keep their order."""
+    needed = set(program.outputs)
+    kept: list[Instruction] = []
+    for at in reversed(program.instructions):
+        if at.output in needed:
+            kept.append(at)
+            needed.update(at.reads())
+    constants = {s: v for s, v in program.constants.items() if s in needed}
+    return program.with_(instructions=tuple(reversed(kept)), constants=constants)
+
+
+def constant_folding(program: Program) -> Program:
+    """With what depends on constants alone computed now."""
+    constants = dict(program.constants)
+    kept = []
+    for at in program.instructions:
+        if not all(type(x) is Literal or x in constants for x in at.operands) or at.primitive.name == "broadcast_to":
+            kept.append(at)
+            continue
+        args = [x.value if type(x) is Literal else constants[x] for x in at.operands]
+        with np.errstate(all="ignore"):
+            constants[at.output] = at.primitive.kernel(*args, **at.params)
+    return program.with_(instructions=tuple(kept), constants=constants)
+
+
+def common_subexpressions(program: Program) -> Program:
+    """With every value computed once."""
+    seen: dict[Any, int] = {}
+    same: dict[int, int] = {}
+    for s, value in program.constants.items():
+        if np.size(value) == 1:
+            # By bytes, so that 0.0 and -0.0 differ and nan equals itself.
+            first = seen.setdefault(("constant", program.kinds[s], np.asarray(value).tobytes()), s)
+            if first != s:
+                same[s] = first
+    kept = []
+    for at in program.instructions:
+        operands = tuple(same.get(x, x) if type(x) is int else x for x in at.operands)
+        at = at._replace(operands=operands)
+        names: list[Any] = [(type(x.value), repr(x.value)) if isinstance(x, Literal) else x for x in operands]
+        if at.primitive.name in _COMMUTE:
+            names.sort(key=repr)
+        params = _frozen(at.params)
+        if params is None:
+            kept.append(at)
+            continue
+        first = seen.setdefault((at.primitive, tuple(names), params), at.output)
+        if first == at.output:
+            kept.append(at)
+        else:
+            same[at.output] = first
+    return _renamed(program.with_(instructions=tuple(kept)), same)
+
+
+def identities(program: Program) -> Program:
+    """Without x + 0, x * 1, x / 1, --x, copies, and shapes or dtypes that are there already."""
+    same: dict[int, int] = {}
+    made: dict[int, Instruction] = {}
+    kept = []
+    for at in program.instructions:
+        at = at._replace(operands=tuple(same.get(x, x) if type(x) is int else x for x in at.operands))
+        replacement = _simpler(program, at, made)
+        if type(replacement) is int:
+            same[at.output] = replacement
+            continue
+        made[at.output] = replacement
+        kept.append(replacement)
+    return _renamed(program.with_(instructions=tuple(kept)), same)
+
+
+def _simpler(program: Program, at: Instruction, made: dict[int, Instruction]) -> Any:
+    """The slot that an instruction only repeats, or a simpler instruction, or itself."""
+    kind = program.kinds[at.output]
+    name = at.primitive.name
+    x = at.operands[0] if at.operands else None
+    if type(x) is int and name in ("clone", "astype", "convert", "broadcast_to", "reshape"):
+        if program.kinds[x] == kind:
+            return x
+        inner = made.get(x)
+        if name == "reshape" and inner is not None and inner.primitive.name == "reshape":
+            source = inner.operands[0]
+            return source if program.kinds[source] == kind else at._replace(operands=(source,))
+        return at
+    if name == "neg" and type(x) is int and x in made and made[x].primitive.name == "neg":
+        return made[x].operands[0]
+    if name == "permute" and type(x) is int and x in made and made[x].primitive.name == "permute":
+        inner = made[x].params["axes"]
+        axes = tuple(inner[i] for i in at.params["axes"])
+        source = made[x].operands[0]
+        if axes == tuple(range(len(axes))):
+            return source
+        return at._replace(operands=(source,), params={"axes": axes})
+    if name in ("add", "sub", "mul", "div") and len(at.operands) == 2:
+        neutral = 0 if name in ("add", "sub") else 1
+        a, b = at.operands
+        if type(a) is int and program.kinds[a] == kind and _is(program, b, neutral):
+            return a
+        if name in ("add", "mul") and type(b) is int and program.kinds[b] == kind and _is(program, a, neutral):
+            return b
+    return at
+
+
+def _is(program: Program, operand: Any, number: int) -> bool:
+    """Whether an operand is this number everywhere."""
+    if type(operand) is Literal:
+        return bool(operand.value == number)
+    value = program.constants.get(operand)
+    return value is not None and bool(np.all(np.asarray(value) == number))
+
+
+def scaling(program: Program) -> Program:
+    """With factors in a row as one factor, quotients by a number as products, and signs in sums and differences."""
+    kinds = program.kinds
+    scaled: dict[int, tuple[int, Any]] = {}
+    kept = []
+    for at in program.instructions:
+        at = _with_numbers(program, at)
+        name, kind = at.primitive.name, kinds[at.output]
+        if kind.dtype.kind != "f" or name not in ("add", "sub", "mul", "div", "neg"):
+            kept.append(at)
+            continue
+        a, b = (*at.operands, None)[:2]
+        x, factor = a, None
+        if name == "neg":
+            factor = -1
+        elif name == "mul" and isinstance(b, Literal):
+            factor = b.value
+        elif name == "mul" and isinstance(a, Literal):
+            x, factor = b, a.value
+        elif name == "div" and isinstance(b, Literal) and b.value:
+            factor = 1 / b.value
+        if factor is not None and isinstance(x, int) and kinds[x] == kind and _is_moderate(factor):
+            source, before = scaled.get(x, (x, 1))
+            if _is_moderate(before * factor):
+                scaled[at.output] = source, before * factor
+                if name != "neg" or source != x:
+                    at = at._replace(primitive=primitives["mul"], operands=(source, Literal(before * factor)))
+        elif name in ("add", "sub") and isinstance(b, int) and _is_negative(scaled, b):
+            other = primitives["sub" if name == "add" else "add"]
+            at = at._replace(primitive=other, operands=(a, scaled[b][0]))
+        elif name == "add" and isinstance(a, int) and _is_negative(scaled, a):
+            at = at._replace(primitive=primitives["sub"], operands=(b, scaled[a][0]))
+        kept.append(at)
+    return program.with_(instructions=tuple(kept))
+
+
+def _with_numbers(program: Program, at: Instruction) -> Instruction:
+    """With constants that are one number everywhere as literals, where the other operand shows shape and dtype."""
+    if at.primitive.name not in ("add", "sub", "mul", "div"):
+        return at
+    operands = list(at.operands)
+    for i, x in enumerate(operands):
+        other = operands[1 - i]
+        if x in program.constants and isinstance(other, int) and program.kinds[other] == program.kinds[at.output]:
+            value = np.asarray(program.constants[x])
+            if value.size and value.dtype == program.kinds[other].dtype and (value == value.flat[0]).all():
+                operands[i] = Literal(value.flat[0].item())
+    return at._replace(operands=tuple(operands))
+
+
+def _is_moderate(factor: Any) -> bool:
+    """Whether a product with this factor neither overflows nor vanishes where two in a row did not."""
+    return type(factor) in (int, float) and 1e-15 < abs(factor) < 1e15
+
+
+def _is_negative(scaled: dict[int, tuple[int, Any]], slot: int) -> bool:
+    return slot in scaled and scaled[slot][1] == -1
+
+
+def broadcasting(program: Program) -> Program:
+    """Without values spread over axes that the elementwise operation which reads them spreads itself."""
+    made = {at.output: at for at in program.instructions}
+    kept = []
+    for at in program.instructions:
+        if at.primitive.kind == "elementwise" and len(at.operands) > 1:
+            operands = list(at.operands)
+            for i, x in enumerate(operands):
+                source = made.get(x) if type(x) is int else None
+                if source is None or source.primitive.name != "broadcast_to":
+                    continue
+                trial = [*operands[:i], source.operands[0], *operands[i + 1 :]]
+                shapes = [program.kinds[v].shape if type(v) is int else () for v in trial]
+                # One operand with axes stays, since dtypes of those without follow other rules.
+                if () not in shapes[i : i + 1] and np.broadcast_shapes(*shapes) == program.kinds[at.output].shape:
+                    operands = trial
+            at = at._replace(operands=tuple(operands))
+        kept.append(at)
+    return program.with_(instructions=tuple(kept))
+
+
+def reductions(program: Program) -> Program:
+    """With means as sums, which have a fast form, and the sum of a product over all axes as an inner product."""
+    kinds = dict(program.kinds)
+    number = max(kinds, default=0) + 1
+    kept = []
+    for at in program.instructions:
+        if at.primitive.name != "mean" or type(at.operands[0]) is not int:
+            kept.append(at)
+            continue
+        shape = kinds[at.operands[0]].shape
+        count = int(np.prod([shape[a] for a in at.params["axis"]]))
+        if not count or kinds[at.output].dtype.kind != "f":
+            kept.append(at)
+            continue
+        kinds[number] = kinds[at.output]
+        kept.append(at._replace(primitive=primitives["sum"], output=number))
+        kept.append(Instruction(primitives["div"], (number, Literal(count)), {}, at.output, at.line))
+        number += 1
+    return program.with_(instructions=tuple(kept), kinds=kinds)
+
+
+def fusion(program: Program) -> Program:
+    """With `groups`: runs of elementwise instructions of one shape that could be one loop over elements.
+
+    An instruction joins the group of its operands if all that it reads and that this group makes is elementwise and of
+    its own shape; the instructions themselves stay as they are.
+    """
+    groups: list[list[int]] = []
+    current: list[int] = []
+    shape: tuple[int, ...] | None = None
+    for i, at in enumerate(program.instructions):
+        fits = at.primitive.kind == "elementwise" and program.kinds[at.output].shape != ()
+        if fits and current and program.kinds[at.output].shape == shape:
+            current.append(i)
+            continue
+        if len(current) > 1:
+            groups.append(current)
+        current, shape = ([i], program.kinds[at.output].shape) if fits else ([], None)
+    if len(current) > 1:
+        groups.append(current)
+    return program.with_(groups=tuple(map(tuple, groups)))
+
+
+PASSES: dict[str, Pass] = {
+    "dead_code": dead_code,
+    "constant_folding": constant_folding,
+    "identities": identities,
+    "reductions": reductions,
+    "broadcasting": broadcasting,
+    "scaling": scaling,
+    "common_subexpressions": common_subexpressions,
+    "fusion": fusion,
+}
+"""By name, in the order in which they run."""
+
+
+def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
+    """The program after the named passes (default all), and without what they left unused."""
+    names = list(PASSES) if passes is None else list(passes)
+    for name in names:
+        if name not in PASSES:
+            raise ArgumentError(f"passes names {name!r}, expected some of {', '.join(PASSES)}.")
+    for name in PASSES:
+        if name in names and name != "fusion":
+            program = PASSES[name](program)
+    if "dead_code" in names:
+        program = dead_code(program)
+    return fusion(program) if "fusion" in names else program
+
+
+def last_reads(program: Program) -> dict[int, int]:
+    """For every slot the number of the last instruction that needs its memory, also through what may be a view of it.
+
+    Answers are needed behind the last instruction.
+    """
+    memory = origins(program)
+    last: dict[int, int] = {}
+    for i, at in enumerate(program.instructions):
+        for x in at.reads():
+            last.update(dict.fromkeys(memory.get(x, (x,)), i))
+        last.setdefault(at.output, i)
+    for s in program.outputs:
+        last.update(dict.fromkeys(memory.get(s, (s,)), len(program.instructions)))
+    return last
+
+
+def origins(program: Program) -> dict[int, frozenset[int]]:
+    """For every slot those in whose memory its value may lie."""
+    memory: dict[int, frozenset[int]] = {}
+    for at in program.instructions:
+        if makes_new(at):
+            memory[at.output] = frozenset([at.output])
+        else:
+            memory[at.output] = frozenset([at.output]).union(*[memory.get(x, (x,)) for x in at.reads()])
+    return memory
+
+
+def makes_new(at: Instruction) -> bool:
+    """Whether an instruction's answer is known to lie in memory of its own."""
+    name = at.primitive.name
+    if name in ("sum", "matmul", "mm_nn", "mm_nt", "mm_tn"):
+        return True
+    return at.primitive.kind == "elementwise" and name not in ("clone", "astype", "convert", "power")
+
+
+def _renamed(program: Program, same: dict[int, int]) -> Program:
+    return program.with_(outputs=tuple(same.get(s, s) for s in program.outputs))
+
+
+def _frozen(params: dict[str, Any]) -> Any:
+    """Parameters as something hashable, or None."""
+    frozen = []
+    for key, value in sorted(params.items()):
+        item = _frozen_value(value)
+        if item is None:
+            return None
+        frozen.append((key, item))
+    return tuple(frozen)
+
+
+def _frozen_value(value: Any) -> Any:
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    if isinstance(value, tuple):
+        items = [_frozen_value(v) for v in value]
+        return None if any(v is None for v in items) else tuple(items)
+    if value is None or isinstance(value, (bool, int, float, str, np.dtype, type)) or value is Ellipsis:
+        return (type(value), repr(value))
+    return ("object", id(value))
