@@ -119,6 +119,32 @@ class MamlSinusoid(Experiment):
     evaluation: Evaluation = Evaluation()
 
 
+class PenalisedLogistic(Experiment):
+    """Learn a penalty for each feature of a logistic regression, as Grazzi et al. 2020 do."""
+
+    experiment: Literal["penalised_logistic"]
+    seeds: Distinct[Natural] = [1]
+    examples: Annotated[int, Field(ge=2)] = 1000
+    features: Count = 20
+    noise: Annotated[float, Field(ge=0)] = 0.1
+    inner_steps: Count = 100
+    inner_lr: Positive = 0.1
+    differentiated_steps: Natural = 10
+    outer_steps: Count = 40
+    outer_lr: Positive = 1.0
+    outer_momentum: Momentum = 0.9
+    initial_penalty: Positive = 1.0
+    minimum_penalty: Positive = 1e-8
+
+    @field_validator("differentiated_steps")
+    @classmethod
+    def _not_above_inner_steps(cls, last: int, info: ValidationInfo) -> int:
+        steps = info.data.get("inner_steps")
+        if steps is not None and last > steps:
+            raise ValueError(f"found {last}, expected at most inner_steps, which is {steps}")
+        return last
+
+
 class Entry(NamedTuple):
     """One experiment: the schema of its config, and the module whose `Problem` runs it."""
 
@@ -129,4 +155,5 @@ class Entry(NamedTuple):
 EXPERIMENTS = {
     "digits_learning_rates": Entry(DigitsLearningRates, "experiments.problems.digits_learning_rates"),
     "maml_sinusoid": Entry(MamlSinusoid, "experiments.problems.maml_sinusoid"),
+    "penalised_logistic": Entry(PenalisedLogistic, "experiments.problems.penalised_logistic"),
 }

@@ -200,7 +200,8 @@ class _Run:
         params = self.params()
         gradient = func.grad(self.problem.inner_loss)(params, self.outer, *extra)
         rows = zip(tree.leaves(params), tree.leaves(gradient), self._hypers(number), strict=True)
-        return [g.numpy().astype(np.float64) + _array(hyper.weight_decay) * w.numpy() for w, g, hyper in rows]
+        sign = -1.0 if self.optimizer.maximize else 1.0
+        return [sign * g.numpy().astype(np.float64) + _array(hyper.weight_decay) * w.numpy() for w, g, hyper in rows]
 
     def _hypers(self, number: int) -> list[SimpleNamespace]:
         return self.optimizer._hypers(self.params(), self.structure, len(self.w), number)

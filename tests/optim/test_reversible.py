@@ -28,6 +28,7 @@ PROBLEM = Bilevel(inner, judged, START)
 OPTIMIZERS = {
     "plain": SGD(lr=0.1, momentum=0.9),
     "damped": SGD(lr=0.1, momentum=0.7, dampening=0.3, weight_decay=0.05),
+    "climbing": SGD(lr=0.001, momentum=0.5, weight_decay=0.1, maximize=True),
     "arbitrary": SGD(lr=0.1, momentum=0.8734512345),
     "per step": SGD(lr=PerStep(RNG.uniform(0.05, 0.1, 60)), momentum=PerStep(RNG.uniform(0.3, 0.9, 60))),
     "per parameter": SGD(lr={"w": 0.1, "b": 0.05}, momentum={"w": ho.tensor([0.9, 0.5, 0.99, 0.8]), "b": 0.6}),

@@ -1,0 +1,174 @@
+"""How good the estimators of a hypergradient are, and what they cost, on the problem at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hograd import tree
+from hograd.errors import ArgumentError, HogradError, MissingExtraError
+from optim.hyper.problem import Bilevel, Method, expect_count, hypergradient
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One method.
+
+    Attributes:
+        name: what it was called.
+        error: |mean hypergradient - exact| / |exact|; for a method that draws, the mean over its repeats.
+        spread: standard deviation of one hypergradient around that mean, relative to |exact|; 0 for most methods.
+        cosine: of the angle between the mean hypergradient and the exact one.
+        value_error: of the outer loss, absolute.
+        inner_gradients, hessian_products: number of them in one call.
+        seconds: of the fastest call.
+        residual: of the method's linear system, or None.
+        failure: why there is no number, or "".
+    """
+
+    name: str
+    error: float = np.nan
+    spread: float = np.nan
+    cosine: float = np.nan
+    value_error: float = np.nan
+    inner_gradients: int = 0
+    hessian_products: int = 0
+    seconds: float = np.nan
+    residual: float | None = None
+    failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found; printed, it is a table.
+
+    Attributes:
+        rows: one for each method.
+    """
+
+    rows: list[Row]
+
+    def __str__(self) -> str:
+        heads = ("method", "error", "spread", "cosine", "gradients", "products", "seconds", "residual")
+        table: list[tuple[str, ...]] = [heads]
+        for row in self.rows:
+            if row.failure:
+                table.append((row.name, row.failure, *[""] * 6))
+                continue
+            residual = "-" if row.residual is None else f"{row.residual:.1e}"
+            numbers = (f"{row.error:.1e}", f"{row.spread:.1e}", f"{row.cosine:.6f}")
+            counts = (str(row.inner_gradients), str(row.hessian_products), f"{row.seconds:.2g}")
+            table.append((row.name, *numbers, *counts, residual))
+        widths = [max(len(line[i]) for line in table if line[2] or i == 0) for i in range(len(heads))]
+        lines = []
+        for line in table:
+            columns = enumerate(zip(line, widths, strict=True))
+            cells = [cell.rjust(w) if i and line[2] else cell.ljust(w) for i, (cell, w) in columns]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Error against cost, in gradients and products with the Hessian, on logarithmic axes.
+
+        Args:
+            axes: Matplotlib axes; new ones by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            MissingExtraError: Matplotlib is not installed.
+        """
+        if axes is None:
+            try:
+                from matplotlib.figure import Figure
+            except ImportError as error:
+                raise MissingExtraError(
+                    "Diagnosis.plot needs Matplotlib: pip install 'hograd[experiments]', or pass axes."
+                ) from error
+            axes = Figure(layout="constrained").subplots()
+        for row in self.rows:
+            if not row.failure:
+                cost = row.inner_gradients + row.hessian_products
+                # Nothing is exact to more than this, and zero has no place on the axis.
+                height = max(row.error, float(np.finfo(np.float64).eps))
+                axes.errorbar(cost, height, yerr=[[0], [row.spread]], fmt="o", label=row.name)
+        axes.set(xscale="log", yscale="log", xlabel="inner gradients and products with the Hessian")
+        axes.set_ylabel("error relative to the exact hypergradient")
+        axes.legend(frameon=False)
+        return axes
+
+
+def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact: Method, repeats: int = 1) -> Diagnosis:
+    """Compare estimators with the exact hypergradient, for cost, bias and direction.
+
+    Args:
+        problem: the bilevel problem.
+        outer: tree of outer variables.
+        methods: the methods to compare, by name. One that fails is reported with its reason.
+        exact: the method that is taken for the truth: `Reverse` through all of training, or `Implicit(Dense(), ...)` at
+            a converged inner solution, whichever derivative is meant.
+        repeats: calls of each method, >= 1. A method that draws noise needs several, with a generator as its seed.
+
+    Returns:
+        A `Diagnosis`: rows of numbers, a table when printed, and `plot()`.
+
+    >>> import hograd as ho
+    >>> from optim import SGD
+    >>> from optim.hyper import CG, Identity, Implicit, Reverse
+    >>> problem = Bilevel(
+    ...     inner_loss=lambda w, a: (2 * (w - a) ** 2).sum(),
+    ...     outer_loss=lambda w, a: (w**2).sum(),
+    ...     init=ho.zeros(2),
+    ...     optimizer=SGD(lr=0.1),
+    ... )
+    >>> methods = {"implicit": Implicit(CG(), steps=100), "identity": Implicit(Identity(), steps=100)}
+    >>> found = diagnose(problem, ho.tensor([1.0, 2.0]), methods, exact=Reverse(steps=100))
+    >>> [f"{row.name}: error {row.error:.2f}, cosine {row.cosine:.2f}" for row in found.rows]
+    ['implicit: error 0.00, cosine 1.00', 'identity: error 3.00, cosine 1.00']
+    """
+    expect_count("diagnose: repeats", repeats, 1)
+    truth = hypergradient(problem, outer, exact)
+    target = _flat(truth.hypergrad)
+    size = np.linalg.norm(target)
+    if not np.isfinite(size) or size == 0:
+        raise ArgumentError(
+            f"diagnose: the exact hypergradient has norm {size:g}, and errors relative to it mean nothing; diagnose at "
+            "other outer variables."
+        )
+    rows = []
+    for name, method in methods.items():
+        found, seconds = [], np.inf
+        try:
+            for _ in range(repeats):
+                started = time.perf_counter()
+                result = hypergradient(problem, outer, method)
+                seconds = min(seconds, time.perf_counter() - started)
+                found.append(_flat(result.hypergrad))
+        except HogradError as error:
+            rows.append(Row(name, failure=str(error).split(": ", 1)[-1].split(". ")[0]))
+            continue
+        mean = np.mean(found, axis=0)
+        length = np.linalg.norm(mean)
+        rows.append(
+            Row(
+                name,
+                error=float(np.linalg.norm(mean - target) / size),
+                spread=float(np.sqrt(np.mean([np.sum((g - mean) ** 2) for g in found])) / size),
+                cosine=float(mean @ target / (length * size)) if length else 0.0,
+                value_error=abs(float(result.value) - float(truth.value)),
+                inner_gradients=result.info.inner_gradients,
+                hessian_products=result.info.hessian_products,
+                seconds=seconds,
+                residual=result.info.residual,
+            )
+        )
+    return Diagnosis(rows)
+
+
+def _flat(values: Any) -> Any:
+    return np.concatenate([np.ravel(x.detach().numpy()).astype(np.float64) for x in tree.leaves(values)])
