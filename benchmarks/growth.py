@@ -12,6 +12,7 @@ the most memory held during a later call, less what was held before the first.
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def text(sweep: Sweep, found: dict[int, list[Row]]) -> str:
     for name in dict.fromkeys(row.version for rows in found.values() for row in rows):
         rows = [next(row for row in rows if row.version == name) for rows in found.values()]
         if all(row.median is None for row in rows):
-            lines.append(f"{name:<20}left out: {rows[0].why}"[:WIDTH])
+            lines += textwrap.wrap(f"{name:<20}left out: {rows[0].why}", WIDTH, subsequent_indent=" " * 20)
             continue
         times = [seconds(row.median) or "left out" for row in rows]
         memories = [megabytes(row.growth) for row in rows]

@@ -54,6 +54,15 @@ def logits(params: Any, x: Any, relu: Callable[[Any], Any]) -> Any:
     return relu(x @ w1 + b1) @ w2 + b2
 
 
+class Pass:
+    """What one pass of the network keeps for its Hessian product, allocated once and used in every call."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self.h = np.ones((count, width + 1))  # the last column is what the bias is multiplied by
+        self.mask = np.empty((count, width), bool)
+        self.p, self.d = np.empty((count, CLASSES)), np.empty((count, CLASSES))
+
+
 class Network:
     """The network on one flat array of parameters, whose biases are the last row of each weight."""
 
@@ -64,81 +73,81 @@ class Network:
         """Views of both weights."""
         return flat[: self.cut].reshape(65, self.width), flat[self.cut :].reshape(-1, CLASSES)
 
-    def gradient(self, flat: Any, x: Any, target: Any, out: Any) -> tuple[Any, ...]:
-        """The gradient of the mean cross-entropy into `out`; returns what the Hessian product needs."""
-        (a, b), (ga, gb) = self.parts(flat), self.parts(out)
-        h = np.empty((len(x), self.width + 1))
-        h[:, -1] = 1.0
-        z = x @ a
-        mask = z > 0
+    def gradient(self, flat: Any, x: Any, target: Any, kept: Pass, z: Any, out: Any) -> None:
+        """The gradient of the mean cross-entropy into `out`; z is scratch of the shape of the hidden layer."""
+        (a, b), (ga, gb), h, d = self.parts(flat), self.parts(out), kept.h, kept.d
+        np.matmul(x, a, out=z)
+        np.greater(z, 0.0, out=kept.mask)
         np.maximum(z, 0.0, out=h[:, :-1])
-        p = softmax(h @ b, self.ones)
-        d = p - target
+        p = softmax(np.matmul(h, b, out=kept.p), self.ones)
+        np.subtract(p, target, out=d)
         d *= 1.0 / len(x)
         np.matmul(h.T, d, out=gb)
-        e = np.matmul(d, b[:-1].T, out=z)
-        e *= mask
-        np.matmul(x.T, e, out=ga)
-        return b, x, h, mask, p, d
+        np.matmul(d, b[:-1].T, out=z)
+        z *= kept.mask
+        np.matmul(x.T, z, out=ga)
 
-    def product(self, saved: tuple[Any, ...], v: Any, out: Any) -> None:
+    def product(self, flat: Any, x: Any, kept: Pass, z: Any, v: Any, out: Any) -> None:
         """The Hessian times v into `out`: Pearlmutter's R-operator."""
-        b, x, h, mask, p, d = saved
-        (va, vb), (ga, gb) = self.parts(v), self.parts(out)
-        r = x @ va
-        r *= mask
-        s = r @ b[:-1]
-        s += h @ vb
+        (_, b), (va, vb), (ga, gb), p, d = self.parts(flat), self.parts(v), self.parts(out), kept.p, kept.d
+        np.matmul(x, va, out=z)
+        z *= kept.mask
+        s = z @ b[:-1]
+        s += kept.h @ vb
         s -= np.einsum("ij,ij->i", p, s)[:, None]
         s *= p
         s *= 1.0 / len(x)
-        np.matmul(h.T, s, out=gb)
-        gb[:-1] += r.T @ d
-        e = np.matmul(s, b[:-1].T, out=r)
-        e += d @ vb[:-1].T
-        e *= mask
-        np.matmul(x.T, e, out=ga)
+        np.matmul(kept.h.T, s, out=gb)
+        gb[:-1] += z.T @ d
+        np.matmul(np.concatenate([s, d], 1), np.concatenate([b[:-1], vb[:-1]], 1).T, out=z)
+        z *= kept.mask
+        np.matmul(x.T, z, out=ga)
 
 
 @workload.version(YARDSTICK)
 def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
     (w1, b1, w2, b2), (lr, beta1, beta2, decay), (x, labels, xv, labels_v) = arrays(data)
-    network, steps = Network(settings["width"]), settings["steps"]
+    network, steps, width = Network(settings["width"]), settings["steps"], settings["width"]
     start = np.concatenate([array.ravel() for array in (w1, b1, w2, b2)])
     inputs, targets = [with_ones(batch) for batch in x], [one_hot(batch) for batch in labels]
     xv, target_v = with_ones(xv), one_hot(labels_v)
+    passes, last = [Pass(x.shape[1], width) for _ in range(steps)], Pass(len(xv), width)
+    z, z_last = np.empty((x.shape[1], width)), np.empty((len(xv), width))
+    # One row a step of: parameters, gradients with decay, both moments, the root of the second, the denominator, and
+    # the direction of the step.
+    every = np.zeros((7, steps + 1, len(start)))
+    ps, gs, ms, vs, roots, denominators, us = every
+    ps[0] = start
+    scratch, pbar, gbar = (np.empty_like(start) for _ in range(3))
 
     def run() -> list[Any]:
-        p, m, v = start, np.zeros_like(start), np.zeros_like(start)
-        scratch, kept = np.empty_like(start), []
         for t in range(steps):
-            g = np.empty_like(start)
-            saved = network.gradient(p, inputs[t], targets[t], g)
+            p, g, m, v, root, denominator, u = ps[t], gs[t], ms[t + 1], vs[t + 1], roots[t], denominators[t], us[t]
+            network.gradient(p, inputs[t], targets[t], passes[t], z, g)
             g += np.multiply(p, decay, out=scratch)
-            m_before, v_before = m, v
-            m = m_before * beta1
+            np.multiply(ms[t], beta1, out=m)
             m += np.multiply(g, 1 - beta1, out=scratch)
-            v = v_before * beta2
+            np.multiply(vs[t], beta2, out=v)
             np.multiply(g, g, out=scratch)
-            scratch *= 1 - beta2
+            np.multiply(scratch, 1 - beta2, out=scratch)
             v += scratch
-            root = np.sqrt(v)
-            below = root * (1 - beta2 ** (t + 1)) ** -0.5
-            below += EPS
-            u = m / below
-            kept.append((p, g, m_before, v_before, root, below, u, saved))
-            p = p - np.multiply(u, lr / (1 - beta1 ** (t + 1)), out=scratch)
-        pbar, mbar, vbar = np.empty_like(p), np.zeros_like(p), np.zeros_like(p)
-        network.gradient(p, xv, target_v, pbar)
-        gbar, lr_bar, beta1_bar, beta2_bar, decay_bar = np.empty_like(p), 0.0, 0.0, 0.0, 0.0
+            np.sqrt(v, out=root)
+            np.multiply(root, (1 - beta2 ** (t + 1)) ** -0.5, out=denominator)
+            denominator += EPS
+            np.divide(m, denominator, out=u)
+            np.multiply(u, lr / (1 - beta1 ** (t + 1)), out=scratch)
+            np.subtract(p, scratch, out=ps[t + 1])
+        network.gradient(ps[steps], xv, target_v, last, z_last, pbar)
+        mbar, vbar = np.zeros_like(start), np.zeros_like(start)
+        lr_bar, beta1_bar, beta2_bar, decay_bar = 0.0, 0.0, 0.0, 0.0
         for t in range(steps - 1, -1, -1):
-            p, g, m_before, v_before, root, below, u, saved = kept[t]
+            p, g, root, denominator, u = ps[t], gs[t], roots[t], denominators[t], us[t]
             one, two = 1 - beta1 ** (t + 1), (1 - beta2 ** (t + 1)) ** 0.5
-            # p' = p - lr / one * u ,  u = m / below ,  below = root / two + eps
+            # p' = p - lr / one * u ,  u = m / denominator ,  denominator = root / two + eps
             rate_bar = -np.vdot(pbar, u)
             lr_bar += rate_bar / one
             beta1_bar += rate_bar * lr * (t + 1) * beta1**t / one**2
-            share = np.divide(pbar, below, out=scratch)
+            share = np.divide(pbar, denominator, out=scratch)
             share *= -lr / one
             mbar += share
             share *= u
@@ -146,19 +155,19 @@ def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
             share /= root
             share *= 0.5 / two
             vbar -= share
-            # v = beta2 * v_before + (1 - beta2) * g**2 ,  m = beta1 * m_before + (1 - beta1) * g
+            # v' = beta2 * v + (1 - beta2) * g**2 ,  m' = beta1 * m + (1 - beta1) * g
             np.multiply(vbar, g, out=gbar)
-            beta2_bar += np.vdot(vbar, v_before) - np.vdot(gbar, g)
-            gbar *= 2 * (1 - beta2)
-            beta1_bar += np.vdot(mbar, m_before) - np.vdot(mbar, g)
-            gbar += np.multiply(mbar, 1 - beta1, out=scratch)
+            beta2_bar += np.vdot(vbar, vs[t]) - np.vdot(gbar, g)
+            np.multiply(gbar, 2 * (1 - beta2), out=gbar)
+            beta1_bar += np.vdot(mbar, ms[t]) - np.vdot(mbar, g)
+            np.add(gbar, np.multiply(mbar, 1 - beta1, out=scratch), out=gbar)
             mbar *= beta1
             vbar *= beta2
             # g = gradient + decay * p
             decay_bar += np.vdot(gbar, p)
-            pbar += np.multiply(gbar, decay, out=scratch)
-            network.product(saved, gbar, scratch)
-            pbar += scratch
+            np.add(pbar, np.multiply(gbar, decay, out=scratch), out=pbar)
+            network.product(p, inputs[t], passes[t], z, gbar, scratch)
+            np.add(pbar, scratch, out=pbar)
         return [lr_bar, beta1_bar, beta2_bar, decay_bar]
 
     return run

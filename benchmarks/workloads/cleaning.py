@@ -46,7 +46,11 @@ def arrays(data: Data) -> list[Any]:
 
 
 def conjugate_gradients(product: Callable[[list[Any]], list[Any]], target: list[Any]) -> list[Any]:
-    """The iterations on lists of any library's arrays, for libraries that have none of their own."""
+    """The iterations on lists of any library's arrays.
+
+    They are written out for libraries that have none of their own, and for hograd, where `optim.hyper.Implicit` runs
+    SciPy-like iterations on arrays, at the same speed, which a captured program calls and does not contain.
+    """
 
     def dot(a: list[Any], b: list[Any]) -> Any:
         return sum((u * v).sum() for u, v in zip(a, b, strict=True))
@@ -74,55 +78,50 @@ def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
     weighted = x.T * (weights / count)  # (65, n), so that a product is the weighted mean over examples
     target = weighted @ one_hot(labels)
 
-    def train(kept: list[Any] | None) -> tuple[Any, Any]:
-        """The weights after training, and the last probabilities; those of every step are added to `kept`."""
-        w = np.zeros((x.shape[1], CLASSES))
-        step = np.empty_like(w)
-        p = np.empty((count, CLASSES))
-        for _ in range(steps):
-            if kept is None:
-                np.matmul(x, w, out=p)
-            else:
-                p = x @ w
-                kept.append(p)
-            np.matmul(weighted, softmax(p, ones), out=step)
-            step -= target
-            step *= RATE
+    shape = (x.shape[1], CLASSES)
+    scratch, r = np.empty(shape), np.empty((count, CLASSES))
+    kept = np.empty((1 if settings["implicit"] else steps, count, CLASSES))  # probabilities, of every step to unroll
+
+    def train() -> tuple[Any, Any]:
+        """The weights after training, and the outer gradient there."""
+        w = np.zeros(shape)
+        for t in range(steps):
+            p = np.matmul(x, w, out=kept[t % len(kept)])
+            np.matmul(weighted, softmax(p, ones), out=scratch)
+            np.subtract(scratch, target, out=scratch)
+            np.multiply(scratch, RATE, out=scratch)
             w *= 1 - 2 * L2 * RATE
-            w -= step
+            w -= scratch
         wbar = average_v @ softmax(xv @ w, ones)
         wbar -= target_v
         return w, wbar
 
     def unroll() -> list[Any]:
-        kept: list[Any] = []
-        _, wbar = train(kept)
-        scratch, total = np.empty_like(wbar), np.zeros(count)
-        r = np.empty((count, CLASSES))
-        for p in reversed(kept):
+        _, wbar = train()
+        total = np.zeros(count)
+        for p in kept[::-1]:
             np.matmul(x, wbar, out=r)
             total += r[rows, labels]
             share = np.einsum("ij,ij->i", p, r)
             total -= share
-            r -= share[:, None]
-            r *= p
+            np.subtract(r, share[:, None], out=r)
+            np.multiply(r, p, out=r)
             np.matmul(weighted, r, out=scratch)
-            scratch *= RATE
+            np.multiply(scratch, RATE, out=scratch)
             wbar *= 1 - 2 * L2 * RATE
             wbar -= scratch
         total *= RATE / count
         return [total]
 
     def implicit() -> list[Any]:
-        w, residual = train(None)
-        p = softmax(x @ w, ones)
-        solution, direction = np.zeros_like(w), residual.copy()
-        r, scratch, image = np.empty_like(p), np.empty_like(w), np.empty_like(w)
+        w, residual = train()
+        p = softmax(np.matmul(x, w, out=kept[0]), ones)
+        solution, direction, image = np.zeros(shape), residual.copy(), np.empty(shape)
         size = np.vdot(residual, residual)
         for _ in range(ITERATIONS):
             np.matmul(x, direction, out=r)
-            r -= np.einsum("ij,ij->i", p, r)[:, None]
-            r *= p
+            np.subtract(r, np.einsum("ij,ij->i", p, r)[:, None], out=r)
+            np.multiply(r, p, out=r)
             np.matmul(weighted, r, out=image)
             image += np.multiply(direction, 2 * L2, out=scratch)
             length = size / np.vdot(direction, image)

@@ -45,6 +45,27 @@ def predict(params: Any, x: Any, relu: Callable[[Any], Any]) -> Any:
     return relu(relu(x @ w1 + b1) @ w2 + b2) @ w3 + b3
 
 
+class Pass:
+    """What one forward and backward pass keeps for its Hessian product, allocated once and used in every call.
+
+    Each array of a layer has two blocks of rows a task, so that one product gives both terms of a second derivative:
+    first the derivative's rows and the pass's own (`h1`, `h2`), or the other way round (`d2`, `r`).
+    """
+
+    def __init__(self, tasks: int, width: int) -> None:
+        def rows(columns: int, dtype: Any = np.float32, blocks: int = 2) -> Any:
+            return np.empty((tasks, blocks * SUPPORT, columns), dtype)
+
+        self.h1, self.h2, self.d2, self.r = rows(width + 1), rows(width + 1), rows(width), rows(1)
+        for h in (self.h1, self.h2):  # the column that the bias is multiplied by: ones, whose derivative is zero
+            h[:, :SUPPORT, -1], h[:, SUPPORT:, -1] = 0, 1
+        self.m1, self.m2 = rows(width, bool, 1), rows(width, bool, 1)
+        self.gradient = [
+            np.empty((tasks, n, m), np.float32) for n, m in ((2, width), (width + 1, width), (width + 1, 1))
+        ]
+        self.params: list[Any] = []
+
+
 @workload.version(YARDSTICK)
 def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
     """All tasks in one array, biases as the last row of each weight, Hessian products by Pearlmutter's R-operator."""
@@ -52,71 +73,68 @@ def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
     tasks, width, steps = len(data["x"]), w2.shape[0], settings["steps"]
     rate, scale = np.float32(RATE), np.float32(2.0 / SUPPORT)
     start = [np.concatenate([w1, b1[None]]), np.concatenate([w2, b2[None]]), np.concatenate([w3, b3[None]])]
-    x = np.concatenate([data["x"], np.ones_like(data["x"])], 2)
-    y = data["y"]
+    x, y = np.concatenate([data["x"], np.ones_like(data["x"])], 2), data["y"]
     support, query = (x[:, :SUPPORT], y[:, :SUPPORT]), (x[:, SUPPORT:], y[:, SUPPORT:])
+    passes, last = [Pass(tasks, width) for _ in range(steps)], Pass(tasks, width)
+    z, z2 = (np.empty((tasks, SUPPORT, width), np.float32) for _ in range(2))
+    products = [np.empty_like(g) for g in last.gradient]
 
-    def extended(h: Any) -> Any:
-        """Room for a layer's answer, with the ones that its bias is multiplied by."""
-        out = np.empty((tasks, SUPPORT, width + 1), np.float32)
-        out[..., -1] = h
-        return out
-
-    def backward(params: list[Any], x: Any, y: Any) -> tuple[list[Any], tuple[Any, ...]]:
-        """The gradient of every task's loss, and what the Hessian product takes from it."""
+    def backward(kept: Pass, params: list[Any], x: Any, y: Any) -> list[Any]:
+        """The gradient of every task's loss."""
+        kept.params = params
         a, b, c = params
-        h1, h2 = extended(1), extended(1)
-        z = x @ a
-        m1 = z > 0
+        h1, h2, d2, r = kept.h1[:, SUPPORT:], kept.h2[:, SUPPORT:], kept.d2[:, :SUPPORT], kept.r[:, :SUPPORT]
+        np.matmul(x, a, out=z)
+        np.greater(z, 0, out=kept.m1)
         np.maximum(z, 0, out=h1[..., :-1])
-        z = h1 @ b
-        m2 = z > 0
+        np.matmul(h1, b, out=z)
+        np.greater(z, 0, out=kept.m2)
         np.maximum(z, 0, out=h2[..., :-1])
-        r = h2 @ c
+        np.matmul(h2, c, out=r)
         r -= y
         r *= scale
-        d2 = r * c[..., :-1, 0][..., None, :]
-        d2 *= m2
-        d1 = d2 @ b[..., :-1, :].swapaxes(-1, -2)
-        d1 *= m1
-        gradient = [x.swapaxes(1, 2) @ d1, h1.swapaxes(1, 2) @ d2, h2.swapaxes(1, 2) @ r]
-        return gradient, (a, b, c, x, h1, h2, m1, m2, r, d2)
+        np.multiply(r, c[..., :-1, 0][..., None, :], out=d2)
+        d2 *= kept.m2
+        np.matmul(d2, b[..., :-1, :].swapaxes(-1, -2), out=z)
+        np.multiply(z, kept.m1, out=z)
+        for h, d, out in zip((x, h1, h2), (z, d2, r), kept.gradient, strict=True):
+            np.matmul(h.swapaxes(1, 2), d, out=out)
+        return kept.gradient
 
-    def product(saved: tuple[Any, ...], v: list[Any]) -> list[Any]:
+    def product(kept: Pass, v: list[Any], x: Any) -> list[Any]:
         """Hessian of every task's loss times v."""
-        _, b, c, x, h1, h2, m1, m2, r, d2 = saved
+        _, b, c = kept.params
         va, vb, vc = v
-        r1, r2 = extended(0), extended(0)
-        np.multiply(x @ va, m1, out=r1[..., :-1])
-        z = r1[..., :-1] @ b[..., :-1, :]
-        z += h1 @ vb
-        np.multiply(z, m2, out=r2[..., :-1])
-        rr = r2[..., :-1] @ c[..., :-1, :]
-        rr += h2 @ vc
-        rr *= scale
-        q2 = rr * c[..., :-1, 0][..., None, :]
-        q2 += r * vc[..., :-1, 0][..., None, :]
-        q2 *= m2
-        q1 = q2 @ b[..., :-1, :].swapaxes(-1, -2)
-        q1 += d2 @ vb[..., :-1, :].swapaxes(-1, -2)
-        q1 *= m1
-        second = r1.swapaxes(1, 2) @ d2
-        second += h1.swapaxes(1, 2) @ q2
-        third = r2.swapaxes(1, 2) @ r
-        third += h2.swapaxes(1, 2) @ rr
-        return [x.swapaxes(1, 2) @ q1, second, third]
+        r1, r2, d2, r = kept.h1[:, :SUPPORT, :-1], kept.h2[:, :SUPPORT, :-1], kept.d2[:, SUPPORT:], kept.r[:, SUPPORT:]
+        np.matmul(x, va, out=z)
+        np.multiply(z, kept.m1, out=r1)
+        np.matmul(r1, b[..., :-1, :], out=z)
+        np.add(z, np.matmul(kept.h1[:, SUPPORT:], vb, out=z2), out=z)
+        np.multiply(z, kept.m2, out=r2)
+        np.matmul(r2, c[..., :-1, :], out=r)
+        r += kept.h2[:, SUPPORT:] @ vc
+        r *= scale
+        np.multiply(r, c[..., :-1, 0][..., None, :], out=d2)
+        d2 += np.multiply(kept.r[:, :SUPPORT], vc[..., :-1, 0][..., None, :], out=z)
+        d2 *= kept.m2
+        np.matmul(d2, b[..., :-1, :].swapaxes(-1, -2), out=z)
+        np.add(z, np.matmul(kept.d2[:, :SUPPORT], vb[..., :-1, :].swapaxes(-1, -2), out=z2), out=z)
+        np.multiply(z, kept.m1, out=z)
+        for h, d, out in zip((x, kept.h1, kept.h2), (z, kept.d2, kept.r), products, strict=True):
+            np.matmul(h.swapaxes(1, 2), d, out=out)
+        return products
 
     def run() -> list[Any]:
-        params, saved = start, []
-        for _ in range(steps):
-            gradient, kept = backward(params, *support)
-            saved.append(kept)
-            for g in gradient:
+        params = start
+        for kept in passes:
+            gradient = backward(kept, params, *support)
+            for g, p in zip(gradient, params, strict=True):
                 g *= -rate
-            params = [np.add(p, g, out=g) for p, g in zip(params, gradient, strict=True)]
-        v, _ = backward(params, *query)
-        for kept in reversed(saved):
-            for cotangent, change in zip(v, product(kept, v), strict=True):
+                g += p
+            params = gradient
+        v = backward(last, params, *query)
+        for kept in reversed(passes):
+            for cotangent, change in zip(v, product(kept, v, support[0]), strict=True):
                 change *= rate
                 cotangent -= change
         result = []

@@ -39,35 +39,36 @@ def numpy_by_hand(data: Data, settings: dict[str, Any]) -> Run:
     rates, momentum = data["rates"], data["momentum"]
     average, average_v = x.T / len(x), xv.T / len(xv)  # (65, n), so that a product is the mean over examples
     target, target_v = average @ one_hot(data["labels"]), average_v @ one_hot(data["labels_validation"])
-    ones, keep = np.ones((CLASSES, 1)), not settings["checkpoint"]
+    steps, count, keep = len(rates), len(x), not settings["checkpoint"]
+    # What the way back needs: probabilities and velocities; or, with less memory, weights and velocities.
+    shape, ones = (x.shape[1], CLASSES), np.ones((CLASSES, 1))
+    velocities, probabilities = np.zeros((steps + 1, *shape)), np.empty((steps if keep else 1, count, CLASSES))
+    weights = np.zeros((1 if keep else steps + 1, *shape))
+    step, scratch, r = np.empty(shape), np.empty(shape), np.empty((count, CLASSES))
 
     def run() -> list[Any]:
-        w = np.zeros((x.shape[1], CLASSES))
-        v = np.zeros_like(w)
-        # What the way back needs: probabilities and velocities, or, with less memory, weights and velocities.
-        kept, velocities = [], [v]
-        for rate in rates:
-            p = softmax(x @ w, ones)
-            kept.append(p if keep else w)
-            step = average @ p
-            step -= target
-            v = momentum * v
+        w = weights[0]
+        w[...] = 0.0
+        for t, rate in enumerate(rates):
+            p = np.matmul(x, w, out=probabilities[t if keep else 0])
+            np.matmul(average, softmax(p, ones), out=step)
+            np.subtract(step, target, out=step)
+            v = np.multiply(velocities[t], momentum, out=velocities[t + 1])
             v += step
-            velocities.append(v)
-            w = w - rate * v
+            np.multiply(v, rate, out=scratch)
+            w = np.subtract(w, scratch, out=weights[0 if keep else t + 1])
         wbar = average_v @ softmax(xv @ w, ones)
         wbar -= target_v
-        vbar, rates_bar, momentum_bar = np.zeros_like(w), np.empty_like(rates), 0.0
-        scratch = np.empty_like(w)
-        for t in range(len(rates) - 1, -1, -1):
+        vbar, rates_bar, momentum_bar = np.zeros(shape), np.empty_like(rates), 0.0
+        for t in range(steps - 1, -1, -1):
             rates_bar[t] = -np.vdot(wbar, velocities[t + 1])
             vbar -= np.multiply(wbar, rates[t], out=scratch)
             momentum_bar += np.vdot(vbar, velocities[t])
             # wbar += Hessian times vbar
-            p = kept[t] if keep else softmax(x @ kept[t], ones)
-            r = x @ vbar
-            r -= np.einsum("ij,ij->i", p, r)[:, None]
-            r *= p
+            p = probabilities[t] if keep else softmax(np.matmul(x, weights[t], out=probabilities[0]), ones)
+            np.matmul(x, vbar, out=r)
+            np.subtract(r, np.einsum("ij,ij->i", p, r)[:, None], out=r)
+            np.multiply(r, p, out=r)
             wbar += np.matmul(average, r, out=scratch)
             vbar *= momentum
         return [rates_bar, momentum_bar]
