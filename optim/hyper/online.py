@@ -77,8 +77,8 @@ class Online(Optimizer):
             "before": {"params": nothing, "grads": nothing, "inner": inner},
         }
 
-    def step(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """One update of the hyperparameters, and one of the parameters with them."""
+    def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
+        """One update of the hyperparameters, and one of the parameters with them; `value` is not used."""
         before = state["before"]
 
         def last(learned: Any) -> Any:

@@ -60,8 +60,8 @@ class Bilevel:
     def step(self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int) -> tuple[Any, Any]:
         """One inner step, differentiable in everything."""
         extra = () if self.batches is None else (self.batches(number),)
-        grads = func.grad(self.inner_loss)(params, outer, *extra)
-        return optimizer.step(params, grads, state)
+        grads, value = func.grad_and_value(self.inner_loss)(params, outer, *extra)
+        return optimizer.step(params, grads, state, value)
 
 
 def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:

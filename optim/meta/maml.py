@@ -47,13 +47,13 @@ def adapt(
         raise ArgumentError(f"adapt: order is {order!r}, expected 1 (gradients as constants) or 2 (exact).")
     if not isinstance(steps, int) or steps < 0:
         raise ArgumentError(f"adapt: steps is {steps!r}, expected a whole number of at least 0.")
-    gradient = func.grad(loss)
+    gradient = func.grad_and_value(loss)
     state = inner.init(params)
     for _ in range(steps):
         if order == 2:
-            grads = gradient(params, task)
+            grads, value = gradient(params, task)
         else:
             with no_grad():
-                grads = tree.detach(gradient(tree.detach(params), task))
-        params, state = inner.step(params, grads, state)
+                grads, value = tree.detach(gradient(tree.detach(params), task))
+        params, state = inner.step(params, grads, state, value)
     return params

@@ -5,8 +5,9 @@ import pytest
 
 import hograd as ho
 from hograd.errors import ArgumentError, DtypeError
-from optim import SGD, Adam, constraints
+from optim import SGD, Adam, PolyakSGD, constraints
 from optim.hyper import Bilevel, Reverse, hypergradient, train
+from optim.meta import adapt
 from optim.schedules import PerStep
 
 RNG = np.random.default_rng(7)
@@ -240,3 +241,13 @@ def test_the_inner_optimizer_must_be_one():
 def test_steps_must_be_a_whole_number(steps):
     with pytest.raises(ArgumentError, match="Reverse: steps is .*, expected a whole number of at least 0"):
         Reverse(steps=steps)
+
+
+def test_the_inner_loss_reaches_an_optimizer_that_asks_for_it():
+    """On (w - a)**2 Polyak's step halves the distance: after two of them w = (3 a + w_0) / 4 ."""
+    problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: w, init=ho.tensor(5.0), optimizer=PolyakSGD())
+    value, slope, _ = hypergradient(problem, ho.tensor(1.0), Reverse(steps=2))
+    assert float(value) == pytest.approx(2.0, rel=1e-14)
+    assert float(slope) == pytest.approx(0.75, rel=1e-14)
+    adapted = adapt(lambda w, a: (w - a) ** 2, ho.tensor(5.0), ho.tensor(1.0), inner=PolyakSGD(), steps=2, order=1)
+    assert float(adapted) == pytest.approx(2.0, rel=1e-14)
