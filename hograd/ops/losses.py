@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import is_array
 from hograd.core.declare import case, elementwise, operation
 from hograd.core.dispatch import call, promote
 from hograd.core.primitive import ops
@@ -56,7 +57,8 @@ def _least(x: Any) -> float:
     """The least number of a tensor, inf of none; read from the data, whatever follows them."""
     while isinstance(x, Tensor):
         x = x.value
-    return float(np.minimum.reduce(x, axis=None)) if x.size else math.inf
+    # While a function is compiled there is nothing to look at.
+    return float(np.minimum.reduce(x, axis=None)) if is_array(x) and x.size else math.inf
 
 
 def _pull_squares(a: Any, b: Any, g: Any) -> Any:

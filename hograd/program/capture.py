@@ -192,8 +192,10 @@ def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name:
     """The program of a function of tensors that returns a list of them, as it runs on these arrays."""
     with np.errstate(all="ignore"), tracing() as trace:
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
-        # Tensors of their own, so that what the function does to its arguments in place does not change `inputs`.
-        outputs = [trace.output(y, name) for y in function(*[Traced(x.value) for x in inputs])]
+        given: list[Tensor] = [Traced(x.value) for x in inputs]
+        outputs = [trace.output(y, name) for y in function(*given)]
+        for i, (x, y) in enumerate(zip(inputs, given, strict=True)):
+            _expect_unchanged(x, y, f"argument {i} of {name}")
     return Program(
         inputs=tuple(x.value.number for x in inputs),
         draws=tuple(trace.draws),
@@ -202,3 +204,16 @@ def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name:
         outputs=tuple(outputs),
         kinds=trace.kinds,
     )
+
+
+def _expect_unchanged(before: Traced, after: Any, name: str) -> None:
+    """Refuse a function that changed its argument in place, which a replay would not do."""
+    while type(after) is Tensor:
+        after = after.value
+    if type(after) is not Traced or after.value is not before.value:
+        line = f" at {after.value.line}" if type(after) is Traced else ""
+        raise CaptureError(
+            f"{name} was changed in place{line}, while the function was being compiled: a compiled function runs again "
+            "without its Python code, so its caller would not see that. Compute a new tensor, or change a clone(), and "
+            "return it."
+        )

@@ -51,7 +51,7 @@ def common_subexpressions(program: Program) -> Program:
     seen: dict[Any, int] = {}
     same: dict[int, int] = {}
     for s, value in program.constants.items():
-        if np.size(value) == 1:
+        if np.size(value) < 1_000_000:
             # By bytes, so that 0.0 and -0.0 differ and nan equals itself.
             first = seen.setdefault(("constant", program.kinds[s], np.asarray(value).tobytes()), s)
             if first != s:
@@ -104,6 +104,8 @@ def _simpler(program: Program, at: Instruction, made: dict[int, Instruction]) ->
             source = inner.operands[0]
             return source if program.kinds[source] == kind else at._replace(operands=(source,))
         return at
+    if name == "power" and type(x) is int and at.params["exponent"] == 1 and program.kinds[x] == kind:
+        return x
     if name == "neg" and type(x) is int and x in made and made[x].primitive.name == "neg":
         return made[x].operands[0]
     if name == "permute" and type(x) is int and x in made and made[x].primitive.name == "permute":
@@ -152,11 +154,14 @@ def scaling(program: Program) -> Program:
             x, factor = b, a.value
         elif name == "div" and isinstance(b, Literal) and b.value:
             factor = 1 / b.value
+        elif name == "sub" and isinstance(a, Literal) and a.value == 0:
+            x, factor = b, -1
+            at = at._replace(primitive=primitives["neg"], operands=(b,))
         if factor is not None and isinstance(x, int) and kinds[x] == kind and _is_moderate(factor):
             source, before = scaled.get(x, (x, 1))
             if _is_moderate(before * factor):
                 scaled[at.output] = source, before * factor
-                if name != "neg" or source != x:
+                if source != x or at.primitive.name != "neg":
                     at = at._replace(primitive=primitives["mul"], operands=(source, Literal(before * factor)))
         elif name in ("add", "sub") and isinstance(b, int) and _is_negative(scaled, b):
             other = primitives["sub" if name == "add" else "add"]

@@ -237,6 +237,13 @@ class Generator:
             return True
         if name == "matmul" and kind.dtype.char in "fd":
             return self._matmul(at, kind, target)
+        if name == "softmax" and len(kind.shape) == 2 and at.params["axis"] == 1 and kind.dtype.char in "fd":
+            out = self._destination(at, kind, safe=True)
+            if not out:
+                return False
+            self.objects["softmax_rows"] = softmax_rows
+            self.lines.append(f"softmax_rows({x}, {self._value(np.ones(kind.shape[1], kind.dtype))}, {out})")
+            return True
         if name == "sum":
             return bool(kinds[operands[0]].shape) and self._sum(at, kind, target, x)
         return False
@@ -274,6 +281,14 @@ class Generator:
             self.lines.append(f"np.dot({x}.reshape({(rows, shape[-1])}), {ones}, {out}.reshape({rows}))")
             return True
         out = self._destination(at, kind, safe=False)
+        if len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
+            ones = self._value(np.ones(shape[0], kind.dtype))
+            if out and not keepdims:
+                self.lines.append(f"np.dot({ones}, {x}, {out})")
+                return True
+            if not keepdims:
+                self.lines.append(f"{target} = np.dot({ones}, {x})")
+                return True
         over = axis if len(axis) != 1 else axis[0]
         if out:
             self.lines.append(f"np.add.reduce({x}, {over}, None, {out}, {keepdims})")
@@ -309,6 +324,19 @@ class Generator:
         self.held[at.output] = name
         self.names[at.output] = name
         return name
+
+
+def softmax_rows(x: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:
+    """The softmax of every row, written to `out`, which may be `x`."""
+    largest = np.maximum.reduce(x, axis=None)
+    # Where all elements lie close together one maximum serves every row.
+    if not float(largest) - float(np.minimum.reduce(x, axis=None)) < 30:
+        largest = np.maximum.reduce(x, axis=1, keepdims=True)
+    np.subtract(x, largest, out)
+    np.exp(out, out)
+    total = np.dot(out, ones)
+    np.true_divide(1, total, total)
+    np.multiply(out, total[:, None], out)
 
 
 class Replay:

@@ -252,6 +252,25 @@ def test_leaked_values():
         ho.compile(lambda x: x * kept[0])(ho.ones(2))
 
 
+def test_arguments_changed_in_place():
+    def doubled(x):
+        x *= 2
+        return x
+
+    def filled(x):
+        x.zero_()
+        return x
+
+    x = ho.ones(2)
+    for f in (doubled, filled):
+        with pytest.raises(CaptureError, match=r"changed in place.*clone\(\)"):
+            ho.compile(f)(x)
+    with pytest.raises(CaptureError, match=r"test_compile\.py:\d+"):
+        ho.compile(doubled)(x)
+    close(x, ho.ones(2))
+    close(ho.compile(lambda x: doubled(x.clone()))(x), 2 * x)
+
+
 def test_an_error_inside_leaves_no_trace():
     @ho.compile
     def f(x):

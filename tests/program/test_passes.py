@@ -76,6 +76,14 @@ def test_common_subexpressions():
     assert names(f).count("mul") == 2
     assert names(passes.common_subexpressions(f)).count("mul") == 1
     assert names(passes.common_subexpressions(f)).count("exp") == 1
+    # Equal constants are kept once: here those of each step of a loop.
+    labels = ho.tensor([0, 1, 1])
+    steps = captured(
+        lambda x: sum(ho.func.grad(ho.cross_entropy)(x * k, labels) for k in (1.0, 2.0, 3.0)), ho.ones(3, 2)
+    )
+    kept = passes.dead_code(passes.common_subexpressions(steps))
+    assert len(kept.constants) < len(steps.constants)
+    np.testing.assert_array_equal(evaluate(kept, [np.ones((3, 2))])[0], evaluate(steps, [np.ones((3, 2))])[0])
     # Differing parameters, and 1 beside 1.0, are not the same.
     assert names(passes.common_subexpressions(f)).count("sum") == 2
 
