@@ -19,12 +19,13 @@ from hograd.ops.linalg_norms import (
     vecdot,
     vector_norm,
 )
-from hograd.ops.linalg_solve import inv, lstsq, pinv, solve, solve_triangular
+from hograd.ops.linalg_solve import cholesky_solve, inv, lstsq, pinv, solve, solve_triangular
 from hograd.ops.linalg_spectral import eigh, eigvalsh, matrix_rank, svd, svdvals
 
 __all__ = [
     "matmul",
     "cholesky",
+    "cholesky_solve",
     "cond",
     "det",
     "eigh",

@@ -18,9 +18,18 @@ def fields(cls: Any) -> list[str]:
     return [f.name for f in dataclasses.fields(cls) if not f.metadata.get("static")]
 
 
+def written(instance: Any) -> str:
+    """The call that makes an instance, without options at their defaults."""
+    fields = [(f, getattr(instance, f.name)) for f in dataclasses.fields(instance)]
+    shown = [f"{f.name}={value!r}" for f, value in fields if not f.metadata.get("static") or value != f.default]
+    return f"{type(instance).__name__}({', '.join(shown)})"
+
+
 def declare(cls: type) -> None:
     """Make a class a frozen dataclass and a tree."""
-    dataclasses.dataclass(frozen=True, eq=False)(cls)
+    dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    if cls.__repr__ is object.__repr__:
+        setattr(cls, "__repr__", written)  # noqa: B010  (a plain assignment is an error to the type checker)
     names = fields(cls)
     options = [f.name for f in dataclasses.fields(cls) if f.metadata.get("static")]  # type: ignore[arg-type]
 

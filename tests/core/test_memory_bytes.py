@@ -1,5 +1,6 @@
 """How many bytes graphs take, and that training leaves the memory of the process as it is."""
 
+import gc
 import os
 import tracemalloc
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 
 import hograd as ho
 
-LENGTH = 2**15  # 256 KiB an array, beside which all that is not data is small
+LENGTH = 2**17  # 1 MiB an array, beside which all that is not data is small
 
 
 def arrays_of(function):
     """What a call leaves and what it needs at its peak, in arrays of LENGTH numbers, and its result."""
+    function()  # what Python keeps from a first call, modules and caches, is not the graph's
+    gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

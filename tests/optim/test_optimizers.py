@@ -276,3 +276,8 @@ def test_polyak_reaches_the_least_value_of_a_parabola_as_the_formula_says():
     for _ in range(3):
         w, state = optim.PolyakSGD().step(w, 2 * w, state, value=w * w)
     assert float(w) == pytest.approx(1.0, rel=1e-14)
+
+
+def test_printed_as_the_call_that_makes_it():
+    assert repr(optim.SGD(lr=0.5)) == "SGD(lr=0.5, momentum=0.0, dampening=0.0, weight_decay=0.0)"
+    assert repr(optim.SGD(lr=0.5, momentum=0.9, nesterov=True)).endswith("weight_decay=0.0, nesterov=True)")
