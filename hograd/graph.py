@@ -58,7 +58,7 @@ class MemoryReport:
         return "\n".join(lines)
 
 
-def memory_report(outputs: Any, steps: Sequence[Any] = ()) -> MemoryReport:
+def memory_report(outputs: Any, steps: Sequence[Any] = (), *, outside: bool = True) -> MemoryReport:
     """The bytes that the graph behind tensors keeps alive for the backward pass, by operation and by inner step.
 
     Counted is what the operations have saved, each array once, for the operation that saved it first. Views count as
@@ -68,6 +68,7 @@ def memory_report(outputs: Any, steps: Sequence[Any] = ()) -> MemoryReport:
         outputs: tree of recorded tensors, such as the outer loss.
         steps: for each inner step the tree of tensors that it began with, such as the parameters before it. An
             operation belongs to the last step that had begun when it was recorded.
+        outside: whether to count what was recorded before the first step, too; False saves the way there.
 
     Raises:
         DtypeError: `outputs` holds something that is no tensor.
@@ -90,7 +91,8 @@ def memory_report(outputs: Any, steps: Sequence[Any] = ()) -> MemoryReport:
     starts = [max((x.node.sequence for x in _tensors(values, "steps") if x.node), default=-1) for values in steps]
     report = MemoryReport(steps=[Usage() for _ in starts])
     seen: set[int] = set()
-    for node in _nodes(outputs):
+    oldest = min(starts) if starts and not outside else -1
+    for node in _nodes(outputs, oldest):
         if node.primitive is None:
             continue
         size = sum(_bytes(value, seen) for value in (node.saved, node.params))
@@ -167,13 +169,13 @@ def _tensors(values: Any, name: str) -> list[Tensor]:
     return found
 
 
-def _nodes(outputs: Any) -> list[Node]:
-    """The nodes behind tensors, in the order in which they were recorded."""
-    stack = [x.node for x in _tensors(outputs, "outputs") if x.node is not None]
+def _nodes(outputs: Any, oldest: int = -1) -> list[Node]:
+    """The nodes behind tensors that were recorded after number `oldest`, in the order in which they were."""
+    stack = [x.node for x in _tensors(outputs, "outputs") if x.node is not None and x.node.sequence > oldest]
     seen = set(stack)
     while stack:
         for parent in stack.pop().parents:
-            if parent is not None and parent not in seen:
+            if parent is not None and parent.sequence > oldest and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     return sorted(seen, key=attrgetter("sequence"))

@@ -149,7 +149,7 @@ def repeat(
     Returns:
         (the carry at the end, tree of the answers y, stacked).
     """
-    how = settle(checkpoint, len(numbers), name)
+    how = settle(checkpoint, len(numbers), name) if numbers else "none"
     if how == "none" or not any(map(is_recorded, tree.leaves((consts, carry, xs)))):
         result = _plainly(step, consts, carry, xs, numbers)
         if how != "none" and any(map(is_recorded, tree.leaves(result))):
@@ -225,10 +225,30 @@ def calls(length: int, checkpoint: Checkpoint) -> int:
     if how == "none" or not length:
         return length
     if isinstance(how, int):
-        return 2 * length - (length % how or min(how, length))
+        return 2 * length - min(how, length)
     slots = int(how[1])
     repeats = _repeats(length, slots)
     return (1 + repeats) * length - math.comb(slots + repeats, slots + 1)
+
+
+def footprint(length: int, checkpoint: Checkpoint, step: int, carry: int, records: int = 0) -> int:
+    """The most bytes that reverse mode keeps of a loop at a time.
+
+    Args:
+        length: number of steps.
+        checkpoint: as in `scan`.
+        step: bytes that a recorded step saves, with its records. carry: bytes of what is carried.
+        records: those of the records alone, which stay while the segments before are computed again.
+    """
+    how = settle(checkpoint, length, "scan")
+    if how == "none" or length <= 1:
+        return length * step
+    if isinstance(how, int):
+        again = min(-(-length // how) - 1, 1)
+        return (-(-length // how) - 1) * carry + min(how, length) * (step + again * records)
+    slots = int(how[1])
+    # Each segment in a segment holds its answer and two cotangents of it.
+    return min(slots, length) * carry + step + 3 * _repeats(length, slots) * carry
 
 
 def settle(checkpoint: Any, length: int, name: str) -> Checkpoint:
@@ -260,7 +280,7 @@ def settle(checkpoint: Any, length: int, name: str) -> Checkpoint:
 def _segments(length: int, how: Checkpoint) -> tuple[list[int], list[Checkpoint]]:
     """The lengths of the segments, and how each is checkpointed itself."""
     if isinstance(how, int):
-        lengths = [how] * (length // how) + ([length % how] if length % how else [])
+        lengths = ([length % how] if length % how else []) + [how] * (length // how)
         return lengths, ["none"] * len(lengths)
     slots = int(how[1])
     lengths, inner = [], []

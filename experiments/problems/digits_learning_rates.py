@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hograd as ho
-from experiments.data.digits import Images, Split, load_split
+from experiments.data.digits import Split, load_split
 from experiments.errors import DivergedError
 from experiments.report import COLOURS, figure, legend_below, log_scale, number, table
 from optim import SGD, Adam
@@ -39,28 +39,30 @@ class Training:
     def __init__(self, split: Split, steps: int):
         self.split = split
         self.steps = steps
+        # Tensors once, not in every step: each would be a copy that the tape keeps.
+        train, validation = (tuple(map(ho.tensor, images)) for images in (split.train, split.validation))
         self.problem = Bilevel(
-            inner_loss=lambda params, hyper: self.loss(params, split.train),
-            outer_loss=lambda params, hyper: self.loss(params, split.validation),
+            inner_loss=lambda params, hyper: loss(params, *train),
+            outer_loss=lambda params, hyper: loss(params, *validation),
             init={"weight": ho.zeros(64, 10), "bias": ho.zeros(10)},
             optimizer=optimizer,
         )
         self.free_problem = dataclasses.replace(self.problem, optimizer=lambda free: optimizer(constrain(RANGES, free)))
 
-    def loss(self, params: Any, images: Images) -> ho.Tensor:
-        """Mean cross-entropy in nats, without the penalty."""
-        logits = ho.tensor(images.pixels) @ params["weight"] + params["bias"]
-        return ho.cross_entropy(logits, ho.tensor(images.digits))
-
     def train(self, hyper: Any) -> tuple[ho.Tensor, Any]:
         """The validation loss at the end of training, and the parameters."""
         params, _ = train(self.problem, hyper, self.steps)
-        return self.loss(params, self.split.validation), params
+        return self.problem.outer_loss(params, hyper), params
 
     def test_accuracy(self, weight: np.ndarray, bias: np.ndarray) -> float:
         """The share of test images whose likeliest class is right."""
         logits = self.split.test.pixels @ weight + bias
         return float(np.mean(logits.argmax(-1) == self.split.test.digits))
+
+
+def loss(params: Any, pixels: ho.Tensor, digits: ho.Tensor) -> ho.Tensor:
+    """Mean cross-entropy in nats, without the penalty."""
+    return ho.cross_entropy(pixels @ params["weight"] + params["bias"], digits)
 
 
 def optimizer(hyper: Any) -> SGD:

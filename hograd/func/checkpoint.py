@@ -35,16 +35,20 @@ class Again(TreeCall):
         # Recording is on, so that a tensor that came in through a closure shows; what is recorded is not kept.
         return self.outputs(self.f(*self.full(inputs)), inputs), Residue(list(inputs))
 
-    def _floating(self, inputs: Sequence[Any]) -> tuple[list[Any], Any]:
-        """The inputs with a derivative, and the function of those alone, which repeats the random draws."""
-        at = [x.dtype.kind in "fc" for x in inputs]
+    def _differentiated(self, inputs: Sequence[Any]) -> list[bool]:
+        """For each input, whether a derivative by it may be asked for."""
+        return [tracked and x.dtype.kind in "fc" for x, tracked in zip(inputs, self.tracked, strict=True)]
+
+    def _taken_apart(self, inputs: Sequence[Any]) -> tuple[list[Any], Any]:
+        """The inputs with a derivative, and the function of those alone to the answers that may have one."""
+        at = self._differentiated(inputs)
 
         def f(*values: Any) -> Any:
             given = iter(values)
-            full = [next(given) if floats else x for x, floats in zip(inputs, at, strict=True)]
+            full = [next(given) if chosen else x for x, chosen in zip(inputs, at, strict=True)]
             return [y for y in tree.leaves(self.f(*self.full(full))) if y.dtype.kind in "fc"]
 
-        return [x for x, floats in zip(inputs, at, strict=True) if floats], f
+        return [x for x, chosen in zip(inputs, at, strict=True) if chosen], f
 
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:
         inputs = residue.content
@@ -55,7 +59,7 @@ class Again(TreeCall):
         ]
 
         def pulled(inputs: list[Any], weights: list[Any]) -> list[Any]:
-            values, f = self._floating(inputs)
+            values, f = self._taken_apart(inputs)
             tape = Recording(values, at_once=True)
             with replay(residue.random), tape:
                 outputs = f(*tape.inputs)
@@ -72,16 +76,18 @@ class Again(TreeCall):
         else:
             found = pulled(inputs, weights)
         given = iter(found)
-        return [next(given) if x.dtype.kind in "fc" else None for x in inputs]
+        return [next(given) if chosen else None for chosen in self._differentiated(inputs)]
 
     def tangent(self, residue: Residue, tangents: list[Any]) -> Sequence[Any]:
         inputs = residue.content
         directions = [
-            ops.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True) if x.dtype.kind in "fc"
+            ops.zeros_like(x) if t is None else t
+            for x, t, chosen in zip(inputs, tangents, self._differentiated(inputs), strict=True)
+            if chosen
         ]
 
         def pushed(inputs: list[Any], directions: list[Any]) -> list[Any]:
-            values, f = self._floating(inputs)
+            values, f = self._taken_apart(inputs)
             with replay(residue.random):
                 return jvp(f, values, directions)[1]
 

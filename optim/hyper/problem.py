@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 from hograd import Tensor, as_tensor, func, tree
 from hograd.errors import ArgumentError, DtypeError
+from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
+from optim.schedules import PerStep, Schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +66,15 @@ class Bilevel:
         return optimizer.step(params, grads, state, value)
 
 
-def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:
+def train(problem: Bilevel, outer: Any, steps: int, *, checkpoint: Checkpoint = "none") -> tuple[Any, Any]:
     """Inner training from its start: the parameters and optimizer state after `steps` steps.
 
     Args:
         problem: the bilevel problem.
         outer: tree of outer variables.
         steps: number of inner steps, >= 0.
+        checkpoint: what reverse mode keeps of them, as in `hograd.scan`. With checkpoints the losses must get what is
+            differentiated or mapped as `outer` or as a batch.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -80,11 +84,67 @@ def train(problem: Bilevel, outer: Any, steps: int) -> tuple[Any, Any]:
     (tensor(0.7500), {'step': 2})
     """
     expect_count("steps", steps)
+    return unroll(problem, outer, steps, checkpoint)
+
+
+def unroll(
+    problem: Bilevel,
+    outer: Any,
+    steps: int,
+    checkpoint: Checkpoint,
+    note: Callable[[int, Any], None] = lambda number, params: None,
+) -> tuple[Any, Any]:
+    """Inner training; `note` is called with the number of each step and the parameters before it."""
     params, optimizer = problem.start(outer)
-    state = optimizer.init(params)
-    for number in range(steps):
-        params, state = problem.step(params, outer, optimizer, state, number)
-    return params, state
+    # The values of a step come in with it: indexing all of them would cost each step as much as there are of them.
+    values, rest, at = split_by_step(optimizer, steps)
+
+    def step(consts: Any, number: int, carry: Any, values: Any) -> tuple[Any, None]:
+        outer, rest = consts
+        params, state = carry
+        note(number, params)
+        return problem.step(params, outer, at(rest, values), state, number), None
+
+    carry = (params, optimizer.init(params))
+    return repeat(step, (outer, rest), carry, values, range(steps), checkpoint, name="inner training")[0]
+
+
+def split_by_step(optimizer: Any, steps: int) -> tuple[list[Tensor], list[Any], Callable[[Any, Any], Any]]:
+    """An optimizer taken apart into what it has for each step, and what it has for all.
+
+    Args:
+        optimizer: the optimizer.
+        steps: how many steps it is for.
+
+    Returns:
+        (values, rest, at): the values of every `PerStep` of the optimizer itself, cut to a first axis of `steps`; all
+        other leaves and schedules; and the function of the rest and of the values of one step that gives the optimizer
+        of that step.
+
+    >>> from optim import SGD
+    >>> from optim.schedules import PerStep
+    >>> values, rest, at = split_by_step(SGD(lr=PerStep([0.3, 0.2]), momentum=0.9), steps=2)
+    >>> at(rest, [values[0][1]]).lr
+    tensor(0.2000)
+    """
+
+    def whole(value: Any) -> bool:
+        # A schedule or an optimizer within another one may count its steps in its own way.
+        return isinstance(value, Schedule) or (isinstance(value, Optimizer) and value is not optimizer)
+
+    leaves, structure = tree.flatten(optimizer, is_leaf=whole)
+    # A schedule that is too short says so when it is asked for the step that it lacks.
+    cut = [isinstance(x, PerStep) and x.values.shape[0] >= steps for x in leaves]
+    values = [
+        x.values if x.values.shape[0] == steps else x.values[:steps] for x, c in zip(leaves, cut, strict=True) if c
+    ]
+    rest = [x for x, c in zip(leaves, cut, strict=True) if not c]
+
+    def at(rest: Any, values: Any) -> Any:
+        shared, own = iter(rest), iter(values)
+        return tree.unflatten(structure, [next(own if c else shared) for c in cut])
+
+    return values, rest, at
 
 
 def expect_count(name: str, value: Any, least: int = 0) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hograd import func, tree
-from hograd.errors import ArgumentError
-from optim.hyper.problem import Bilevel, Hypergradient, Info, train
+from hograd import Tensor, func, graph, tree
+from hograd.loop import Checkpoint, calls, footprint, settle
+from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, unroll
 
 
 @dataclasses.dataclass(frozen=True)
 class Reverse:
     """The exact hypergradient by reverse mode through all inner steps (Maclaurin et al., 2015).
 
-    Time is a small multiple of training, whatever the number of outer variables; memory grows with the steps.
+    Time is a small multiple of training, whatever the number of outer variables. Memory grows with the steps, unless
+    there are checkpoints: with "sqrt" it grows with their square root, for one more training.
 
     Args:
         steps: number of inner steps, >= 0.
+        checkpoint: what is kept of them, as in `hograd.scan`: "none" keeps all; a number k of steps, "sqrt",
+            "binomial" or ("binomial", slots) keep some of the parameters and optimizer states, and train again from
+            there. The losses must then get what is differentiated or mapped as `outer` or as a batch.
+
+    `info.memory` is a forecast of the bytes that the hypergradient needs at a time beside what was there before, made
+    from what the last two steps saved. Where only one step at a time is recorded ("binomial", or k = 1) it counts the
+    data, too. `info.inner_gradients` counts those of repeated steps.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -29,18 +37,50 @@ class Reverse:
     """
 
     steps: int
+    checkpoint: Checkpoint = "none"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 0:
-            raise ArgumentError(f"Reverse: steps is {self.steps!r}, expected a whole number of at least 0.")
+        expect_count("Reverse: steps", self.steps)
+        settle(self.checkpoint, self.steps, "Reverse")
 
     def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
         """The hypergradient of `problem` at `outer`."""
 
-        def trained(outer: Any) -> Any:
-            params, state = train(problem, outer, self.steps)
-            return problem.outer_loss(params, outer), (params, state)
+        begun: list[Any] = []
 
-        hypergrad, (value, (params, state)) = func.grad_and_value(trained, has_aux=True)(outer)
-        info = Info(tree.detach(params), tree.detach(state), self.steps, self.steps)
+        def note(number: int, params: Any) -> None:
+            if number >= self.steps - 2:
+                begun.append(tree.leaves(params))
+
+        def trained(outer: Any) -> Any:
+            params, state = unroll(problem, outer, self.steps, self.checkpoint, note)
+            value = problem.outer_loss(params, outer)
+            begun.append(tree.leaves(params))
+            return value, (params, state, self._forecast(value, begun[-3:], (params, state)))
+
+        hypergrad, (value, (params, state, memory)) = func.grad_and_value(trained, has_aux=True)(outer)
+        begun.clear()
+        info = Info(
+            tree.detach(params), tree.detach(state), self.steps, calls(self.steps, self.checkpoint), memory=memory
+        )
         return Hypergradient(value, hypergrad, info)
+
+    def _forecast(self, value: Tensor, begun: list[Any], carry: Any) -> int:
+        """The bytes that the hypergradient needs, from what the last steps and the outer loss have saved."""
+        usages = graph.memory_report(value, steps=begun, outside=False).steps
+        # What the last step saves and the one before it does not: not the data, which is there anyway.
+        last, after = (graph.Usage(), *usages)[-2:]
+        step, loss = (usage.bytes + OPERATION * usage.count for usage in (last, after))
+        carried = sum(x.numel() * x.dtype.itemsize for x in tree.leaves(carry) if isinstance(x, Tensor)) + SEGMENT
+        kept = footprint(self.steps, self.checkpoint, step, carried, OPERATION * last.count)
+        return kept + loss + (TRANSIENT * step if len(usages) == 3 else 0)
+
+
+OPERATION = 400
+"""Bytes of Python objects that a recorded operation takes beside its arrays."""
+
+SEGMENT = 8_500
+"""Bytes of Python objects that a checkpoint takes beside what is carried."""
+
+TRANSIENT = 2
+"""What is computed and dropped at once in a step, against what the step saves."""
