@@ -45,12 +45,14 @@ from hograd.ops import masks as _masks
 from hograd.ops import normalization as _normalization
 from hograd.ops import order as _order
 from hograd.ops import pad as _pad
+from hograd.ops import patches as _patches
 from hograd.ops import pool as _pool
 from hograd.ops import products as _products
 from hograd.ops import queries as _queries
 from hograd.ops import random as _random
 from hograd.ops import reduce as _reduce
 from hograd.ops import repeat as _repeat
+from hograd.ops import resize as _resize
 from hograd.ops import rounding as _rounding
 from hograd.ops import scan as _scan
 from hograd.ops import scatter_reduce as _scatter_reduce
@@ -91,12 +93,14 @@ from hograd.ops.masks import *
 from hograd.ops.normalization import *
 from hograd.ops.order import *
 from hograd.ops.pad import *
+from hograd.ops.patches import *
 from hograd.ops.pool import *
 from hograd.ops.products import *
 from hograd.ops.queries import *
 from hograd.ops.random import *
 from hograd.ops.reduce import *
 from hograd.ops.repeat import *
+from hograd.ops.resize import *
 from hograd.ops.rounding import *
 from hograd.ops.scan import *
 from hograd.ops.scatter_reduce import *
@@ -259,12 +263,14 @@ __all__ += _masks.__all__
 __all__ += _normalization.__all__
 __all__ += _order.__all__
 __all__ += _pad.__all__
+__all__ += _patches.__all__
 __all__ += _pool.__all__
 __all__ += _products.__all__
 __all__ += _queries.__all__
 __all__ += _random.__all__
 __all__ += _reduce.__all__
 __all__ += _repeat.__all__
+__all__ += _resize.__all__
 __all__ += _rounding.__all__
 __all__ += _scan.__all__
 __all__ += _scatter_reduce.__all__

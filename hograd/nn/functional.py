@@ -1,4 +1,7 @@
-"""What networks compute, under the names of `torch.nn.functional`; the same functions as `hograd.NAME`."""
+"""What networks compute, under the names of `torch.nn.functional`; the same functions as `hograd.NAME`.
+
+`unfold` and `fold` are `hograd.im2col` and `hograd.col2im`; `hograd.unfold` is `Tensor.unfold`, as in PyTorch.
+"""
 
 from hograd import (
     adaptive_avg_pool1d,
@@ -34,6 +37,7 @@ from hograd import (
     hinge_loss,
     huber_loss,
     instance_norm,
+    interpolate,
     kl_div,
     l1_loss,
     layer_norm,
@@ -73,6 +77,8 @@ from hograd import (
     threshold,
     triplet_margin_loss,
 )
+from hograd import col2im as fold
+from hograd import im2col as unfold
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -96,6 +102,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -108,6 +115,7 @@ __all__ = [
     "hinge_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -146,4 +154,5 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
 ]

@@ -127,8 +127,8 @@ def _avg_pool(
     return total / wrap(np.asarray(counts.astype(x.dtype), like=below(x)))
 
 
-def _adaptive(x: Any, output_size: Any, rank: int) -> Tensor:
-    name = f"adaptive_avg_pool{rank}d"
+def adaptive(x: Any, output_size: Any, rank: int, name: str) -> Tensor:
+    """Means of windows that cover the last `rank` axes evenly."""
     x = tensor_of(x, name)
     if x.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"{name}: x has shape {tuple(x.shape)}, expected ([n,] channels, and {rank} more).")
@@ -297,7 +297,7 @@ def adaptive_avg_pool1d(x: Any, output_size: Any) -> Tensor:
     >>> ho.adaptive_avg_pool1d(ho.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[2., 1.]])
     """
-    return _adaptive(x, output_size, 1)
+    return adaptive(x, output_size, 1, "adaptive_avg_pool1d")
 
 
 @operation(None, lambda s: [case(s.normal(2, 2, 5, 4), (3, 2)), case(s.normal(2, 4, 5), 1)])
@@ -312,4 +312,4 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
     >>> ho.adaptive_avg_pool2d(ho.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 1)
     tensor([[[1.5000]]])
     """
-    return _adaptive(x, output_size, 2)
+    return adaptive(x, output_size, 2, "adaptive_avg_pool2d")

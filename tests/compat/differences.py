@@ -152,7 +152,6 @@ DIFFERENCES = [
         "The bounds may be tensors, whose values are not looked at.",
     ),
     Difference("nn.functional.max_pool1d", "accepted", "There may be no channels, as there may be no examples."),
-    Difference("narrow", "accepted", "A bool is a whole number in Python."),
     Difference(
         "roll fft.fft2 fft.fftn fft.ifft2 fft.ifftn",
         "accepted",

@@ -10,6 +10,7 @@ from scipy import special
 
 from .references_losses import LOSSES, REDUCTIONS
 from .references_pool import POOLS
+from .references_resize import RESIZE
 
 
 def _classified(log_p: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
@@ -230,4 +231,5 @@ NETWORKS: dict[str, Any] = {
     "conv_transpose3d": _conv_transpose,
     **LOSSES,
     **POOLS,
+    **RESIZE,
 }
