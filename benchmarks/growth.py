@@ -58,17 +58,17 @@ SWEEPS = {
 
 def text(sweep: Sweep, found: dict[int, list[Row]]) -> str:
     """The table of one sweep."""
-    lines = [f"{sweep.label}", f"{'':<20}{'':<8}" + "".join(f"{sweep.count(v):>12,}" for v in found)]
-    lines.append("-" * min(WIDTH, 28 + 12 * len(found)))
+    lines = [f"{sweep.label}", f"{'':<24}{'':<8}" + "".join(f"{sweep.count(v):>12,}" for v in found)]
+    lines.append("-" * min(WIDTH, 32 + 12 * len(found)))
     for name in dict.fromkeys(row.version for rows in found.values() for row in rows):
         rows = [next(row for row in rows if row.version == name) for rows in found.values()]
         if all(row.median is None for row in rows):
-            lines += textwrap.wrap(f"{name:<20}left out: {rows[0].why}", WIDTH, subsequent_indent=" " * 20)
+            lines += textwrap.wrap(f"{name:<24}left out: {rows[0].why}", WIDTH, subsequent_indent=" " * 24)
             continue
         times = [seconds(row.median) or "left out" for row in rows]
         memories = [megabytes(row.growth) for row in rows]
-        lines.append(f"{name:<20}{'time':<8}" + "".join(f"{t:>12}" for t in times))
-        lines.append(f"{'':<20}{'memory':<8}" + "".join(f"{m:>12}" for m in memories))
+        lines.append(f"{name:<24}{'time':<8}" + "".join(f"{t:>12}" for t in times))
+        lines.append(f"{'':<24}{'memory':<8}" + "".join(f"{m:>12}" for m in memories))
     return "\n".join(lines)
 
 

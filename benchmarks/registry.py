@@ -77,8 +77,7 @@ class Workload:
     def hograd(self, make: Callable[[Data, dict[str, Any], Callable[[Any], Any]], Run]) -> Any:
         """Decorator for hograd's program: it takes `compiled` too, and is run eagerly and with both backends."""
         self.versions["hograd eager"] = Version("hograd eager", lambda data, s: make(data, s, lambda f: f), ("hograd",))
-        for backend in ("numpy", "native"):
-            name = f"hograd {backend}"
+        for backend, name in (("numpy", "hograd compiled (numpy)"), ("native", "hograd native")):
             self.versions[name] = Version(name, lambda data, s, b=backend: make(data, s, compiler(b)), ("hograd",))
         return make
 

@@ -16,6 +16,7 @@ import re
 import statistics
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 from benchmarks import facts
 from benchmarks.process import Worker, environment, stored
 from benchmarks.registry import YARDSTICK, Refused, Version, workload
-from benchmarks.table import megabytes, seconds
+from benchmarks.table import WIDTH, megabytes, seconds
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
     YARDSTICK: ("numpy", ("numpy",)),
     "hograd eager": ("hograd", ("hograd",)),
-    "hograd numpy": ("hograd", ("hograd",)),
+    "hograd compiled (numpy)": ("hograd", ("hograd",)),
     "hograd native": ("hograd", ("hograd[jit]",)),
     "PyTorch eager": ("torch", ("torch",)),
     "torch.func": ("torch", ("torch",)),
@@ -160,13 +161,17 @@ def run(arguments: list[str]) -> int:
     versions = selected(workload("maml").of_case("1"), options.only)
     found = costs(versions, options.rounds, options.threads)
     print(facts.summary())
-    print(f"\n{'':<22}{'import':>12}{'first meta-gradient':>22}{'installed':>14}")
-    print("-" * 70)
+    print(f"\n{'':<24}{'import':>12}{'first meta-gradient':>22}{'installed':>14}")
+    print("-" * 72)
     for cost in sorted(found, key=lambda cost: cost.first or float("inf")):
         if cost.first is None:
-            print(f"{cost.version:<22}left out: {cost.why}")
+            print(textwrap.fill(f"{cost.version:<24}left out: {cost.why}", WIDTH, subsequent_indent=" " * 24))
         else:
-            print(f"{cost.version:<22}{seconds(cost.imported):>12}{seconds(cost.first):>22}{megabytes(cost.size):>14}")
+            print(f"{cost.version:<24}{seconds(cost.imported):>12}{seconds(cost.first):>22}{megabytes(cost.size):>14}")
     if options.output is not None:
+        from benchmarks import plot
+
         write(options.output, "start", [asdict(cost) for cost in found])
+        caption = f"{options.threads} thread{'s' * (options.threads > 1)}; {facts.summary()}"
+        plot.beginning(found, options.output / "start.png", caption)
     return 0

@@ -10,6 +10,7 @@ from benchmarks import plot, registry
 from benchmarks.growth import SWEEPS, points, text
 from benchmarks.registry import NAMES, YARDSTICK, workload
 from benchmarks.runner import Row, difference, measure
+from benchmarks.start import Cost
 from benchmarks.table import WIDTH, table
 
 SQUARES = """
@@ -119,7 +120,7 @@ def test_others_are_left_out_and_say_why(rows, name, why, unexpected):
 def test_table_ranks_what_was_timed_and_names_the_rest(rows):
     lines = table("squares", list(rows.values())).splitlines()
     assert all(len(line) <= WIDTH for line in lines)
-    ranked = [line[:22].strip() for line in lines[3:5]]
+    ranked = [line[:24].strip() for line in lines[3:5]]
     assert sorted(ranked) == sorted([YARDSTICK, "right"])
     assert sum("left out: " in line for line in lines) == 8
 
@@ -176,3 +177,9 @@ def test_help_names_every_workload_and_case(monkeypatch, capsys):
     shown = capsys.readouterr().out
     for name in NAMES:
         assert all(case in shown for case in (name, *registry.workload(name).cases))
+
+
+def test_start_is_drawn_without_what_was_left_out(tmp_path):
+    costs = [Cost(YARDSTICK, 0.1, 0.2, 10**8), Cost("absent", why="is not installed"), Cost("hograd eager", 1.0, 2.0)]
+    plot.beginning(costs, tmp_path / "start.png", "a machine")
+    assert (tmp_path / "start.png").read_bytes().startswith(b"\x89PNG")
