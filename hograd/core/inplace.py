@@ -36,6 +36,8 @@ class InPlace(Operations):
     @data.setter
     def data(self: Any, value: Any) -> None:
         new = ops.stop_gradient(value if isinstance(value, InPlace) else ops.tensor(value))
+        if state.trace is not None:
+            state.trace.changed(self)
         other_kind = (new.shape, new.dtype) != (self.shape, self.dtype)
         self.value = new.value
         if other_kind and self.requires_grad and self.is_leaf:
@@ -43,6 +45,8 @@ class InPlace(Operations):
 
     def rebind(self: Any, other: Any) -> None:
         """Become `other`, of any kind, keeping this object's identity and `.grad`."""
+        if state.trace is not None:
+            state.trace.changed(self)
         retains = self.retains_grad
         if retains:
             self.node.owner.fills = False
@@ -64,6 +68,8 @@ class InPlace(Operations):
             if new.dtype.kind not in "biu" and self.dtype.kind in "biu":
                 raise DtypeError(f"result type {new.dtype} can't be cast to the desired output type {self.dtype}.")
             new = ops.astype(new, self.dtype)
+        if state.trace is not None:
+            state.trace.changed(self)
         if self.node is not None and self.node.primitive is None and self.level == 0:
             if state.floor <= 0:
                 raise GradientError(

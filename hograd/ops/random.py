@@ -13,7 +13,8 @@ from hograd.backend import check_device, default_dtype, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.tensor import Batched, Tensor
-from hograd.errors import ArgumentError, LevelError
+from hograd.core.traced import user_line
+from hograd.errors import ArgumentError, CaptureError, LevelError
 from hograd.ops.axes import shape_of, tensor_of
 
 __all__ = [
@@ -45,6 +46,11 @@ def manual_seed(seed: int) -> Any:
     """
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(f"seed is {seed!r}, expected a whole number of at least 0.")
+    if state.trace is not None:
+        raise CaptureError(
+            f"manual_seed was called at {user_line()} in a function that is being compiled, which runs again without "
+            "its Python code and so would not seed again: call it before, or pass generator= to the draws."
+        )
     state.generator = np.random.default_rng(seed)
     return state.generator
 

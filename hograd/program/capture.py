@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -41,6 +43,8 @@ class Trace:
         self.outer_level = 0
         # With their states before: capturing draws nothing, the run that follows does.
         self.generators: dict[int, Any] = {}
+        # Tensors of outside, before they were changed in place.
+        self.altered: dict[int, tuple[Any, ...]] = {}
         # What was made before: nodes of the eager tape by their sequence, transforms by their level.
         self.first_node = leaf(_NOTHING).sequence
         self.first_level = Level("none").number
@@ -65,6 +69,28 @@ class Trace:
             self.drawn.append(Traced(slot))
         self.state += 1
         return self.drawn[self.state - 1]
+
+    def changed(self, tensor: Tensor) -> None:
+        """Note that a tensor is about to be changed in place, with what it is now."""
+        value: Any = tensor
+        while type(value) is Tensor:
+            value = value.value
+        # A value of this program is a local variable, or an argument, which is looked at in the end.
+        known = self.altered.get(id(tensor))
+        if type(value) is not Traced and (known is None or known[0]() is not tensor):
+            before = type(tensor), tensor.value, tensor.node, tensor.level
+            self.altered[id(tensor)] = weakref.ref(tensor), before, user_line()
+
+    def restore(self) -> str | None:
+        """Undo changes of tensors that are still there: they belong to somebody outside. The line of the first."""
+        line = None
+        for reference, (kind, value, node, level), at in self.altered.values():
+            tensor = reference()
+            if tensor is not None:
+                tensor.__class__ = kind
+                tensor.value, tensor.node, tensor.level = value, node, level
+                line = line or at
+        return line
 
     def operand(self, value: Any) -> Any:
         """A constant as an operand: the same array is the same slot."""
@@ -172,6 +198,7 @@ def tracing() -> Iterator[Trace]:
         yield trace
     finally:
         state.stack, state.floor, state.base, state.trace = before
+        trace.restore()
         for generator, start in trace.generators.values():
             generator.bit_generator.state = start
 
@@ -196,6 +223,13 @@ def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name:
         outputs = [trace.output(y, name) for y in function(*given)]
         for i, (x, y) in enumerate(zip(inputs, given, strict=True)):
             _expect_unchanged(x, y, f"argument {i} of {name}")
+        # What the function made for itself is gone by now, except for cycles of references.
+        if trace.altered and trace.restore() and gc.collect() >= 0 and (line := trace.restore()):
+            raise CaptureError(
+                f"a tensor that lives outside of {name} was changed in place at {line}, while {name} was being "
+                "compiled: a compiled function runs again without its Python code, so that would happen once only. "
+                "Take the tensor as an argument, and return its new value."
+            )
     return Program(
         inputs=tuple(x.value.number for x in inputs),
         draws=tuple(trace.draws),

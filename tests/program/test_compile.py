@@ -271,6 +271,40 @@ def test_arguments_changed_in_place():
     close(ho.compile(lambda x: doubled(x.clone()))(x), 2 * x)
 
 
+def test_tensors_from_outside_changed_in_place():
+    total, count = ho.zeros(2), ho.tensor(0)
+
+    def added(x):
+        total.add_(x)
+        return x
+
+    def counted(x):
+        count.add_(1)
+        return x
+
+    def stored(x):
+        total[0] = x[1]
+        raise RuntimeError("mine")
+
+    for f in (added, counted):
+        with pytest.raises(CaptureError, match=r"outside of .* changed in place at test_compile\.py:\d+.*argument"):
+            ho.compile(f)(ho.ones(2))
+    with pytest.raises(RuntimeError, match="mine"):
+        ho.compile(stored)(ho.ones(2))
+    close([total, count], [ho.zeros(2), ho.tensor(0)])
+
+    def local(x):
+        y, cycle = ho.zeros(2), []
+        cycle += [cycle, y]
+        y[0] = x.sum()
+        y += 1
+        return y
+
+    close(ho.compile(local)(ho.ones(2)), ho.tensor([3.0, 1.0]))
+    with pytest.raises(CaptureError, match=r"manual_seed was called at test_compile\.py"):
+        ho.compile(lambda x: (ho.manual_seed(0), x * ho.randn(2))[1])(ho.ones(2))
+
+
 def test_an_error_inside_leaves_no_trace():
     @ho.compile
     def f(x):
