@@ -10,9 +10,11 @@ from optim.adan import Adan
 from optim.asgd import ASGD
 from optim.base import Optimizer
 from optim.layerwise import LAMB, LARS
+from optim.lbfgs import LBFGS
 from optim.lion import Lion
 from optim.muon import Muon
 from optim.nadam import NAdam, RAdam
+from optim.nonlinear_cg import NonlinearCG
 from optim.polyak import PolyakSGD
 from optim.rmsprop import RMSprop
 from optim.rprop import Rprop
@@ -42,6 +44,8 @@ __all__ = [
     "LAMB",
     "LARS",
     "Muon",
+    "LBFGS",
+    "NonlinearCG",
     "Optimizer",
     "clip",
     "compose",

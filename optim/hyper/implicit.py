@@ -18,6 +18,7 @@ from hograd.roots import Problem
 from optim.hyper.forward import _floating
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
 from optim.hyper.solvers import CG, Solver
+from optim.minimizer import Minimizer, Minimum
 
 EQUATIONS = ("gradient", "step")
 
@@ -36,8 +37,9 @@ class Implicit:
     Args:
         solver: how the linear system is solved: one of `solvers`, such as CG(), Dense() or Neumann(steps, lr).
         steps: number of inner steps of the problem's optimizer, >= 0.
-        solve: function (params, outer) that returns the inner solution, from the first parameters, instead of training.
-            It sees constants, need not be differentiable, and may use NumPy or SciPy.
+        solve: how the inner solution is found from the first parameters, instead of by training: a minimizer of the
+            inner loss, `optim.LBFGS()` or `optim.NonlinearCG()`, or a function (params, outer) that returns it. The
+            function sees constants, need not be differentiable, and may use NumPy or SciPy.
         equation: F. "gradient" of the inner loss; "step": that a step of the optimizer, with its state, changes
             nothing, as the solver FixedPoint needs and presumes; or a function (params, outer) that returns a tree with
             as many numbers as the parameters, whose Jacobian need not be symmetric.
@@ -69,15 +71,15 @@ class Implicit:
 
     solver: Solver = dataclasses.field(default_factory=CG)
     steps: int | None = None
-    solve: Callable[[Any, Any], Any] | None = None
+    solve: Minimizer | Callable[[Any, Any], Any] | None = None
     equation: str | Callable[[Any, Any], Any] | None = None
     warm_start: Any = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.solve is None):
             raise ArgumentError(
-                "Implicit: pass either `steps`, how long the problem's optimizer trains, or `solve`, a function that "
-                "finds the inner solution."
+                "Implicit: pass either `steps`, how long the problem's optimizer trains, or `solve`, which finds the "
+                "inner solution, such as optim.LBFGS()."
             )
         if self.steps is not None:
             expect_count("Implicit: steps", self.steps)
@@ -113,16 +115,16 @@ class Implicit:
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        taken = self.steps or 0
+        found = report.found
         info = Info(
             tree.detach(params),
             None,
-            taken,
-            taken + 1,
+            found.steps if found else self.steps or 0,
+            (found.evaluations if found else self.steps or 0) + 1,
             hessian_products=report.products + 1,
             residual=report.residual,
             inner_residual=report.inner_residual,
-            converged=report.converged,
+            converged=report.converged and (found is None or found.converged),
             warm_start=report.solutions[0] if len(report.solutions) == 1 else None,
         )
         return Hypergradient(value, hypergrad, info)
@@ -136,6 +138,7 @@ class Report:
     residual: float | None = None
     inner_residual: float | None = None
     converged: bool = True
+    found: Minimum | None = None
     solutions: list[Any] = dataclasses.field(default_factory=list)
 
 
@@ -157,7 +160,11 @@ class Equation(Problem):
         method, problem = self.method, self.problem
         if method.solve is not None:
             begun = problem.init(outer) if callable(problem.init) else problem.init
-            return tree.map(as_tensor, method.solve(begun, outer)), []
+            if not isinstance(method.solve, Minimizer):
+                return tree.map(as_tensor, method.solve(begun, outer)), []
+            extra = () if problem.batches is None else (problem.batches(0),)
+            self.report.found = method.solve.minimize(problem.inner_loss, begun, outer, *extra)
+            return self.report.found.params, []
         params, state = train(problem, outer, method.steps or 0)
         if not self.by_step:
             return params, []

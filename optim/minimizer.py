@@ -1,0 +1,213 @@
+"""Solvers of whole problems: they go on until the gradient is 0, and the answer is differentiated as a solution."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hograd import as_tensor, custom_root, func, tree
+from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, DtypeError
+from optim.line_search import Point, strong_wolfe
+
+REASONS = {
+    "gradient": "the gradient is small enough",
+    "steps": "it took as many steps as it may",
+    "line search": "no step along the direction lowers the loss",
+}
+
+TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-10}
+"""How small a gradient is asked for, by the bytes of a number."""
+
+IDLE = 100
+"""After so many steps in a row that lower neither the loss nor the gradient, rounding is all that is left."""
+
+
+class Minimum(NamedTuple):
+    """What a solver found.
+
+    Attributes:
+        params: where the loss is smallest; a tree like the one that the solver began with.
+        value: the loss there, shape ().
+        gradient: the largest element of its gradient there, absolute.
+        steps: number of steps taken.
+        evaluations: number of times that the loss and its gradient were computed.
+        reason: why the solver stopped: "gradient", which it was to make small, "steps" or "line search".
+    """
+
+    params: Any
+    value: Any
+    gradient: float
+    steps: int
+    evaluations: int
+    reason: str
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is as small as was asked for."""
+        return self.reason == "gradient"
+
+
+@dataclasses.dataclass(frozen=True)
+class Minimizer:
+    """A solver that minimises a loss by a line search along directions that a subclass chooses.
+
+    Args:
+        tolerance: stop when no element of the gradient exceeds tolerance * max(1, largest parameter); by default 1e-10,
+            1e-4 if a parameter has single precision, and 1e-2 if one has half.
+        steps: how many steps to take at most, >= 0.
+        decrease, curvature: of the strong Wolfe conditions, 0 < decrease < 1/2 and decrease < curvature < 1.
+    """
+
+    tolerance: float | None = None
+    steps: int = 1000
+    decrease: float = 1e-4
+    curvature: float = 0.9
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.tolerance is not None and not self.tolerance >= 0:
+            raise ArgumentError(f"{name}: tolerance is {self.tolerance}, expected a number of at least 0.")
+        if not isinstance(self.steps, int) or self.steps < 0:
+            raise ArgumentError(f"{name}: steps is {self.steps!r}, expected a whole number of at least 0.")
+        if not 0 < self.decrease < 0.5:
+            raise ArgumentError(f"{name}: decrease is {self.decrease}, expected a number between 0 and 1/2.")
+        if not self.decrease < self.curvature < 1:
+            raise ArgumentError(
+                f"{name}: curvature is {self.curvature}, expected a number between decrease, which is "
+                f"{self.decrease}, and 1."
+            )
+
+    def directions(self, point: Point) -> Iterator[tuple[Any, float]]:
+        """Directions and the lengths to try first; each new point is sent back."""
+        raise NotImplementedError(f"{type(self).__name__} does not define directions().")
+
+    def minimize(self, loss: Callable[..., Any], params: Any, *args: Any, linear_solve: Any = None) -> Minimum:
+        """The minimum of a loss, as a pure function that is differentiable in `args`.
+
+        The derivative is that of the solution,  d params = -H^-1 (d^2 loss / dparams dargs) dargs  with the Hessian H,
+        to every order, whatever way led there (`hograd.custom_root`). The memory is that of one step.
+
+        Args:
+            loss: function (params, *args) with a scalar answer. Tensors that are differentiated or mapped come to it
+                through `args`, not by a closure.
+            params: where to begin: tree of floating tensors. The answer has no derivative in them.
+            *args: trees of whatever else the loss depends on.
+            linear_solve: how derivatives solve with H: see `hograd.custom_root`.
+
+        Returns:
+            A `Minimum`. Under `vmap` each element is solved on its own, and the numbers are those of the one that took
+            the most steps.
+
+        Raises:
+            ConvergenceError: the loss or its gradient is not finite where the solver begins.
+            DtypeError: a parameter is not floating.
+
+        A solver that stops without a gradient as small as was asked for says so in `reason`, and warns with
+        `ConvergenceWarning`: derivatives are no more accurate than the solution.
+        """
+        begun = tree.map(as_tensor, params)
+        for path, leaf in zip(tree.paths(begun), tree.leaves(begun), strict=True):
+            if leaf.dtype.kind != "f":
+                raise DtypeError(
+                    f"{type(self).__name__}: params{path} has dtype {leaf.dtype}, expected a floating tensor."
+                )
+        found: list[Minimum] = []
+
+        def gradient(p: Any, *args: Any) -> Any:
+            return func.grad(loss)(_in_dtypes(p, begun), *args)
+
+        gradient.__name__ = f"the gradient of {getattr(loss, '__name__', 'the loss')}"
+
+        def solve(p: Any, *args: Any) -> Any:
+            found.append(self._run(loss, p, args))
+            return found[-1].params
+
+        solve.__name__ = type(self).__name__
+        root = custom_root(gradient, solve, linear_solve=linear_solve, tolerance=math.inf)
+        solution = _in_dtypes(root(begun, *args), begun)
+        last = max(found, key=lambda one: (not one.converged, one.steps))
+        if not last.converged:
+            warnings.warn(
+                f"{type(self).__name__} stopped after {last.steps} steps, since {REASONS[last.reason]}; the gradient "
+                f"is {last.gradient:.1e}. Let it take more `steps`, scale the parameters alike, or raise `tolerance`.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return last._replace(params=solution, value=loss(solution, *args))
+
+    def _run(self, loss: Callable[..., Any], params: Any, args: Any) -> Minimum:
+        flat, unravel = tree.ravel(params)
+        coarsest = min((leaf.dtype.itemsize for leaf in tree.leaves(params)), default=8)
+        # Half precision is too coarse for products of vectors.
+        flat = flat.astype(np.promote_types(flat.dtype, np.float32))
+        evaluations = 0
+
+        def evaluate(x: Any) -> tuple[float, Any]:
+            nonlocal evaluations
+            evaluations += 1
+            slope, value = func.grad_and_value(loss)(_in_dtypes(unravel(as_tensor(x)), params), *args)
+            return float(value), tree.ravel(slope)[0].astype(flat.dtype).value
+
+        with np.errstate(all="ignore"):
+            value, gradient = evaluate(flat.value)
+            if not (math.isfinite(value) and _largest(gradient) < math.inf):
+                raise ConvergenceError(
+                    f"{type(self).__name__}: where it begins the loss is {value} and the largest element of its "
+                    f"gradient {_largest(gradient)}; begin where both are finite."
+                )
+            point, taken, reason = Point(0.0, value, 0.0, flat.value, gradient), 0, "gradient"
+            slack = 100 * float(np.finfo(f"f{coarsest}").eps)
+            lowest, flattest, idle = value, _largest(gradient), 0
+            tolerance = TOLERANCES[coarsest] if self.tolerance is None else self.tolerance
+            search = self.directions(point)
+            proposed = next(search)
+            while _largest(point.gradient) > tolerance * max(1.0, _largest(point.x)):
+                if taken == self.steps:
+                    reason = "steps"
+                    break
+                stepped = self._step(evaluate, slack, point, *proposed)
+                if stepped is None:
+                    # The memory of the past may mislead; the gradient alone does not.
+                    search = self.directions(point)
+                    stepped = self._step(evaluate, slack, point, *next(search))
+                if stepped is not None:
+                    better = stepped.value < lowest or _largest(stepped.gradient) < flattest
+                    lowest, flattest = min(lowest, stepped.value), min(flattest, _largest(stepped.gradient))
+                    idle = 0 if better else idle + 1
+                if stepped is None or idle == IDLE:
+                    reason = "line search"
+                    break
+                taken += 1
+                point = stepped
+                proposed = search.send(point)  # type: ignore[attr-defined]
+        solution = tree.detach(_in_dtypes(unravel(as_tensor(point.x)), params))
+        return Minimum(solution, point.value, _largest(point.gradient), taken, evaluations, reason)
+
+    def _step(self, evaluate: Any, slack: float, point: Point, direction: Any, first: float) -> Point | None:
+        slope = float(point.gradient @ direction)
+        if not (slope < 0 and 0 < first < math.inf):
+            return None
+
+        def at(length: float) -> Point:
+            x = point.x + length * direction
+            value, gradient = evaluate(x)
+            return Point(length, value, float(gradient @ direction), x, gradient)
+
+        start = point._replace(length=0.0, slope=slope)
+        return strong_wolfe(at, start, first, self.decrease, self.curvature, slack * abs(start.value))
+
+
+def _in_dtypes(solution: Any, params: Any) -> Any:
+    """The solution in the dtypes of the parameters, which one flat vector cannot keep."""
+    return tree.map(lambda x, p: x.astype(p.dtype), solution, params)
+
+
+def _largest(x: Any) -> float:
+    """The largest absolute value, 0 of nothing; inf if one is not finite."""
+    found = float(abs(x).max()) if x.size else 0.0
+    return found if math.isfinite(found) else math.inf
