@@ -74,20 +74,22 @@ class Online(Optimizer):
             "learned": learned,
             "inner": inner,
             "by": self.by.init(learned),
-            "before": {"params": nothing, "grads": nothing, "inner": inner},
+            "before": {"params": nothing, "grads": nothing, "inner": inner, "value": as_tensor(0.0)},
         }
 
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
-        """One update of the hyperparameters, and one of the parameters with them; `value` is not used."""
+        """One update of the hyperparameters, and one of the parameters with them; both optimizers get `value`."""
         before = state["before"]
+        last_value = None if value is None else before["value"]
 
         def last(learned: Any) -> Any:
-            return self._with(learned).step(before["params"], before["grads"], before["inner"])[0]
+            return self._with(learned).step(before["params"], before["grads"], before["inner"], last_value)[0]
 
         _, pull = func.vjp(last, state["learned"])
-        learned, by = self.by.step(state["learned"], pull(grads)[0], state["by"])
-        new, inner = self._with(learned).step(params, grads, state["inner"])
-        now = {"params": params, "grads": grads, "inner": state["inner"]}
+        learned, by = self.by.step(state["learned"], pull(grads)[0], state["by"], value)
+        new, inner = self._with(learned).step(params, grads, state["inner"], value)
+        known = before["value"] if value is None else as_tensor(value)
+        now = {"params": params, "grads": grads, "inner": state["inner"], "value": known}
         return new, {"step": state["step"] + 1, "learned": learned, "inner": inner, "by": by, "before": now}
 
     def _with(self, learned: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from hograd import func, tree, where
 from hograd.errors import ArgumentError
 from optim.hyper.problem import expect_count
-from optim.hyper.stochastic import Algorithm, Position, Sampler, _minus
+from optim.hyper.sampled import Algorithm, Position, Sampler, minus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,9 @@ class F2SA(Algorithm):
         w <- w - inner_lr (grad_w f(w, outer) + grad_w E(w, outer) / s_k)       inner_steps times
         outer <- outer - outer_lr (grad_outer E(w) + s_k (grad_outer f(w) - grad_outer f(z))) .
 
-    The direction is off by O(1 / s_k), so the multiplier grows. `adjoint` of the position is z. The rate of w is
-    that of the paper for the penalised loss, divided by s_k.
+    The direction is off by O(1 / s_k), so the multiplier grows. `memory` of the position is z. The rate of w is
+    that of the paper for the penalised loss, divided by s_k. The last two gradients are on one batch, so that what it
+    has by chance cancels; the paper draws two.
 
     Args:
         multiplier: of the inner loss at first, > 0.
@@ -52,20 +53,19 @@ class F2SA(Algorithm):
     def init(self, problem: Any, outer: Any) -> Position:
         """Before the first step: both copies at the problem's first parameters."""
         at = super().init(problem, outer)
-        return dataclasses.replace(at, adjoint=at.params)
+        return dataclasses.replace(at, memory=at.params)
 
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
-        w, z, s = at.params, at.adjoint, self.multiplier + self.growth * at.number
+    def move(self, sampler: Sampler, at: Position) -> Position:
+        w, z, s = at.params, at.memory, self.multiplier + self.growth * at.number
         for _ in range(self.inner_steps):
-            z = _minus(z, func.grad(sampler.inner())(z, at.outer), self.inner_lr)
+            z = minus(z, func.grad(sampler.inner())(z, at.outer), self.inner_lr)
             slope, pushed = func.grad(sampler.inner())(w, at.outer), func.grad(sampler.outer())(w, at.outer)
-            w = _minus(w, tree.map(lambda g, e: g + e / s, slope, pushed), self.inner_lr)
+            w = minus(w, tree.map(lambda g, e: g + e / s, slope, pushed), self.inner_lr)
         direct = func.grad(sampler.outer(), argnums=1)(w, at.outer)
-        # One batch for both, so that what it has by chance cancels.
         loss = sampler.inner()
         up, down = func.grad(loss, argnums=1)(w, at.outer), func.grad(loss, argnums=1)(z, at.outer)
         outer_slope = tree.map(lambda d, u, v: d + s * (u - v), direct, up, down)
-        return w, _minus(at.outer, outer_slope, self.outer_lr), z
+        return dataclasses.replace(at, params=w, outer=minus(at.outer, outer_slope, self.outer_lr), memory=z)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,10 +98,10 @@ class BOME(Algorithm):
         if not self.control > 0:
             raise ArgumentError(f"BOME: control is {self.control}, expected a number above 0.")
 
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
+    def move(self, sampler: Sampler, at: Position) -> Position:
         ahead = at.params
         for _ in range(self.inner_steps):
-            ahead = _minus(ahead, func.grad(sampler.inner())(ahead, at.outer), self.inner_lr)
+            ahead = minus(ahead, func.grad(sampler.inner())(ahead, at.outer), self.inner_lr)
         loss = sampler.inner()
 
         def gap(params: Any, outer: Any) -> Any:
@@ -116,4 +116,4 @@ class BOME(Algorithm):
         solved = square == 0
         s = where(solved, 0.0, (self.control - along / where(solved, 1.0, square)).clamp(min=0))
         params, outer = tree.map(lambda x, e, q: x - self.outer_lr * (e + s * q), (at.params, at.outer), slope, fall)
-        return params, outer, at.adjoint
+        return dataclasses.replace(at, params=params, outer=outer)

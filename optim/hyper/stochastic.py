@@ -2,122 +2,25 @@
 
 With f the inner and E the outer loss, their gradients on a batch each, v solves  (d2f/dw2) v = grad_w E , and the outer
 variables follow  grad_outer E - (d2f/d(outer)dw) v . The algorithms differ in how much work they do for w and v before
-they move on.
+they move on: AmIGO, StocBiO and BSA take several steps of each, TTSA, SOBA and SABA one; FSLA, SUSTAIN and MRBO take
+one along averages of gradients. An algorithm's `init`, `step` and `run` lead from one `Position` to another.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hograd import as_tensor, func, tree, zeros_like
+from hograd import func, tree
 from hograd.errors import ArgumentError
+from optim.hyper.momentum import FSLA, MRBO, SUSTAIN
 from optim.hyper.problem import Bilevel, expect_count
+from optim.hyper.sampled import Algorithm, BySeries, Position, Sampler, minus, random_length
 
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Where an algorithm is.
-
-    Attributes:
-        params: the inner variables w.
-        outer: the outer variables.
-        adjoint: the estimate of v, a tree like `params`.
-        number: steps taken.
-        drawn: batches taken of each loss, as the numbers that `batches` and `outer_batches` were called with.
-    """
-
-    params: Any
-    outer: Any
-    adjoint: Any
-    number: int = 0
-    drawn: tuple[int, int] = (0, 0)
-
-
-class Sampler:
-    """The losses of a problem on one fresh batch after the other."""
-
-    def __init__(self, problem: Bilevel, outer_batches: Callable[[int], Any] | None, drawn: tuple[int, int]) -> None:
-        self.problem = problem
-        self.outer_batches = outer_batches
-        self.inner_drawn, self.outer_drawn = drawn
-
-    def inner(self) -> Callable[[Any, Any], Any]:
-        """The inner loss on the next batch."""
-        batches, number = self.problem.batches, self.inner_drawn
-        self.inner_drawn += 1
-        extra = () if batches is None else (batches(number),)
-        return lambda params, outer: self.problem.inner_loss(params, outer, *extra)
-
-    def outer(self) -> Callable[[Any, Any], Any]:
-        """The outer loss on the next batch."""
-        batches, number = self.outer_batches, self.outer_drawn
-        self.outer_drawn += 1
-        extra = () if batches is None else (batches(number),)
-        loss: Callable[..., Any] = self.problem.outer_loss
-        return lambda params, outer: loss(params, outer, *extra)
-
-    def hessian(self, params: Any, outer: Any, v: Any) -> Any:
-        """(d2f/dw2) v on the next batch."""
-        loss = self.inner()
-        return func.hvp(lambda w: loss(w, outer), params, v)
-
-    def outer_slope(self, params: Any, outer: Any, v: Any, direct: Any) -> Any:
-        """direct - (d2f/d(outer)dw) v on the next batch."""
-        loss = self.inner()
-        _, pull = func.vjp(lambda outer: func.grad(loss)(params, outer), outer)
-        return tree.map(lambda d, c: d - c, direct, pull(v)[0])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Algorithm:
-    """What the algorithms have in common.
-
-    Args:
-        inner_lr: rate of the inner variables, > 0.
-        outer_lr: rate of the outer variables, >= 0.
-        outer_batches: function of the number of a batch that returns what the outer loss gets as its third argument;
-            the inner loss gets those of the problem's `batches`.
-    """
-
-    inner_lr: float
-    outer_lr: float
-    outer_batches: Callable[[int], Any] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("inner_lr", "outer_lr"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf or (name == "inner_lr" and value == 0):
-                raise ArgumentError(f"{type(self).__name__}: {name} is {value}, expected a finite number above 0.")
-
-    def init(self, problem: Bilevel, outer: Any) -> Position:
-        """Before the first step: the problem's first parameters, and v = 0."""
-        outer = tree.map(as_tensor, outer)
-        params = tree.map(as_tensor, problem.init(outer) if callable(problem.init) else problem.init)
-        return Position(params, outer, tree.map(zeros_like, params))
-
-    def step(self, problem: Bilevel, at: Position) -> Position:
-        """One step of inner and outer variables, as a pure function."""
-        sampler = Sampler(problem, self.outer_batches, at.drawn)
-        params, outer, adjoint = self.move(sampler, at)
-        drawn = (sampler.inner_drawn, sampler.outer_drawn)
-        return Position(params, outer, adjoint, at.number + 1, drawn)
-
-    def run(self, problem: Bilevel, outer: Any, steps: int) -> Position:
-        """`steps` steps from the start."""
-        expect_count("steps", steps)
-        at = self.init(problem, outer)
-        for _ in range(steps):
-            at = self.step(problem, at)
-        return at
-
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
-        """The new params, outer variables and adjoint."""
-        raise NotImplementedError(f"{type(self).__name__} does not define move().")
+__all__ = ["BSA", "FSLA", "MRBO", "SABA", "SOBA", "SUSTAIN", "TTSA", "Algorithm", "AmIGO", "Position", "StocBiO"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,25 +28,96 @@ class SOBA(Algorithm):
     """All three variables take one step at once, from where they all were (Dagréou et al., 2022).
 
     w <- w - inner_lr grad_w f ;  v <- v - inner_lr ((d2f/dw2) v - grad_w E) ;
-    outer <- outer - outer_lr (grad_outer E - (d2f/d(outer)dw) v) .  The outer batch serves both its gradients.
+    outer <- outer - outer_lr (grad_outer E - (d2f/d(outer)dw) v) .  One batch of each loss serves all.
 
     >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
     >>> problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: (w - 3) ** 2, init=ho.tensor(0.0))
     >>> SOBA(inner_lr=0.25, outer_lr=0.1).run(problem, ho.tensor(0.0), steps=300).outer
     tensor(3.0000)
     """
 
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
-        slope = func.grad(sampler.inner())(at.params, at.outer)
-        right, direct = func.grad(sampler.outer(), argnums=(0, 1))(at.params, at.outer)
-        bent = sampler.hessian(at.params, at.outer, at.adjoint)
-        outer_slope = sampler.outer_slope(at.params, at.outer, at.adjoint, direct)
-        adjoint = tree.map(lambda v, h, b: v - self.inner_lr * (h - b), at.adjoint, bent, right)
-        return _minus(at.params, slope, self.inner_lr), _minus(at.outer, outer_slope, self.outer_lr), adjoint
+    def move(self, sampler: Sampler, at: Position) -> Position:
+        return self.moved(at, _inner_parts(sampler.inner(), at), _outer_parts(sampler.outer(), at))
+
+    def moved(self, at: Position, inner: tuple[Any, Any, Any], outer: tuple[Any, Any]) -> Position:
+        """The step along (grad_w f, (d2f/dw2) v, (d2f/d(outer)dw) v) and (grad_w E, grad_outer E)."""
+        slope, bent, cross = inner
+        right, direct = outer
+        return dataclasses.replace(
+            at,
+            params=minus(at.params, slope, self.inner_lr),
+            adjoint=minus(at.adjoint, minus(bent, right), self.inner_lr),
+            outer=minus(at.outer, minus(direct, cross), self.outer_lr),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AmIGO(Algorithm):
+class SABA(SOBA):
+    """SOBA without the noise of the batches in the end, by a memory of what each one said last (Dagréou et al., 2022).
+
+    There are as many batches as `counts` says. In each step one of each loss is drawn at random, and each of the five
+    quantities x that SOBA adds up is replaced as in SAGA, with the memory m of all batches:
+
+        x_i - m_i + mean(m) ;     m_i <- x_i .
+
+    The memory begins with all batches at the first position; it takes counts[0] times three trees and counts[1] times
+    two.
+
+    Args:
+        counts: number of batches of the inner and of the outer loss, each >= 1: `batches` and `outer_batches` are
+            called with numbers below them. 1 for a loss without batches.
+        seed: of what is drawn.
+
+    >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
+    >>> drift = ho.tensor([-1.0, 1.0])
+    >>> problem = Bilevel(
+    ...     inner_loss=lambda w, a, shift: (w - a - shift) ** 2,
+    ...     outer_loss=lambda w, a: (w - 3) ** 2,
+    ...     init=ho.tensor(0.0),
+    ...     batches=lambda number: drift[number],
+    ... )
+    >>> SABA(inner_lr=0.1, outer_lr=0.05, counts=(2, 1)).run(problem, ho.tensor(0.0), steps=500).outer
+    tensor(3.0000)
+    """
+
+    counts: tuple[int, int]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for number, count in zip(("first", "second"), self.counts, strict=True):
+            expect_count(f"SABA: the {number} of counts", count, 1)
+        if self.counts[1] > 1 and self.outer_batches is None:
+            raise ArgumentError(f"SABA: counts is {self.counts}, but there are no `outer_batches`; pass them, or 1.")
+
+    def init(self, problem: Bilevel, outer: Any) -> Position:
+        """Before the first step: the problem's first parameters, v = 0, and a memory of all batches there."""
+        if self.counts[0] > 1 and problem.batches is None:
+            raise ArgumentError(f"SABA: counts is {self.counts}, but the problem has no `batches`; pass them, or 1.")
+        at = super().init(problem, outer)
+        sampler = Sampler(problem, self.outer_batches, at.drawn)
+        inner = [_inner_parts(sampler.inner(number), at) for number in range(self.counts[0])]
+        judged = [_outer_parts(sampler.outer(number), at) for number in range(self.counts[1])]
+        memory = [(tuple(parts), tree.map(lambda *x: sum(x) / len(x), *parts)) for parts in (inner, judged)]
+        return dataclasses.replace(at, memory=memory, drawn=(sampler.inner_drawn, sampler.outer_drawn))
+
+    def move(self, sampler: Sampler, at: Position) -> Position:
+        random = np.random.default_rng([self.seed, at.number])
+        places = [int(random.integers(count)) for count in self.counts]
+        new = _inner_parts(sampler.inner(places[0]), at), _outer_parts(sampler.outer(places[1]), at)
+        directions, memory = [], []
+        for parts, place, (known, mean) in zip(new, places, at.memory, strict=True):
+            change = minus(parts, known[place])
+            directions.append(tree.map(lambda x, y: x + y, mean, change))
+            mean = minus(mean, change, -1 / len(known))
+            memory.append(((*known[:place], parts, *known[place + 1 :]), mean))
+        return dataclasses.replace(self.moved(at, *directions), memory=memory)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AmIGO(BySeries):
     """Some steps of w, then some of v, from where both were, then an outer one (Arbel and Mairal, 2022).
 
     Args:
@@ -152,33 +126,35 @@ class AmIGO(Algorithm):
         system_lr: > 0; by default `inner_lr`.
 
     >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
     >>> problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: (w - 3) ** 2, init=ho.tensor(0.0))
     >>> AmIGO(inner_lr=0.25, outer_lr=0.1, inner_steps=5, system_steps=5).run(problem, ho.tensor(0.0), steps=100).outer
     tensor(3.0000)
     """
 
     inner_steps: int = 10
-    system_steps: int = 10
-    system_lr: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect_count("AmIGO: inner_steps", self.inner_steps, 1)
-        expect_count("AmIGO: system_steps", self.system_steps, 1)
+        expect_count(f"{type(self).__name__}: inner_steps", self.inner_steps, 1)
 
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
-        params, v = _descended(sampler, at, self.inner_lr, self.inner_steps), at.adjoint
+    def move(self, sampler: Sampler, at: Position) -> Position:
+        params = sampler.descended(at.params, at.outer, self.inner_lr, self.inner_steps)
         right, direct = func.grad(sampler.outer(), argnums=(0, 1))(params, at.outer)
-        lr = self.inner_lr if self.system_lr is None else self.system_lr
-        for _ in range(self.system_steps):
-            bent = sampler.hessian(params, at.outer, v)
-            v = tree.map(lambda v, h, b: v - lr * (h - b), v, bent, right)
+        v = self.solved(sampler, params, at, right)
         outer_slope = sampler.outer_slope(params, at.outer, v, direct)
-        return params, _minus(at.outer, outer_slope, self.outer_lr), v
+        return dataclasses.replace(at, params=params, adjoint=v, outer=minus(at.outer, outer_slope, self.outer_lr))
+
+    def solved(self, sampler: Sampler, params: Any, at: Position, right: Any) -> Any:
+        """The new v."""
+        v = at.adjoint
+        for _ in range(self.system_steps):
+            v = minus(v, minus(sampler.hessian(params, at.outer, v), right), self.rate_of_system)
+        return v
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StocBiO(Algorithm):
+class StocBiO(AmIGO):
     """Some steps of w, then v by the Neumann series on fresh batches, then one outer step (Ji, Yang and Liang, 2021).
 
     v = system_lr sum_{q < system_steps} (1 - system_lr d2f/dw2)^q grad_w E ,  a new batch of f for every product.
@@ -189,37 +165,20 @@ class StocBiO(Algorithm):
         system_lr: > 0, below 1 / the largest eigenvalue of the Hessian; by default `inner_lr`.
 
     >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
     >>> problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: (w - 3) ** 2, init=ho.tensor(0.0))
-    >>> StocBiO(inner_lr=0.25, outer_lr=0.1, inner_steps=5, system_steps=5).run(
-    ...     problem, ho.tensor(0.0), steps=100
-    ... ).outer
+    >>> method = StocBiO(inner_lr=0.25, outer_lr=0.1, inner_steps=5, system_steps=5)
+    >>> method.run(problem, ho.tensor(0.0), steps=100).outer
     tensor(3.0000)
     """
 
-    inner_steps: int = 10
-    system_steps: int = 10
-    system_lr: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        expect_count("StocBiO: inner_steps", self.inner_steps, 1)
-        expect_count("StocBiO: system_steps", self.system_steps, 1)
-
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
-        params = _descended(sampler, at, self.inner_lr, self.inner_steps)
-        right, direct = func.grad(sampler.outer(), argnums=(0, 1))(params, at.outer)
-        lr = self.inner_lr if self.system_lr is None else self.system_lr
-        term, total = right, right
-        for _ in range(self.system_steps - 1):
-            term = _minus(term, sampler.hessian(params, at.outer, term), lr)
-            total = tree.map(lambda x, y: x + y, total, term)
-        v = tree.map(lambda x: lr * x, total)
-        outer_slope = sampler.outer_slope(params, at.outer, v, direct)
-        return params, _minus(at.outer, outer_slope, self.outer_lr), v
+    def solved(self, sampler: Sampler, params: Any, at: Position, right: Any) -> Any:
+        """The new v."""
+        return sampler.series(params, at.outer, right, self.rate_of_system, self.system_steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BSA(Algorithm):
+class BSA(BySeries):
     """Inner steps, then v by a product of random length, then one outer step (Ghadimi and Wang, 2018).
 
     v = system_steps * system_lr * prod_{j <= p} (1 - system_lr d2f_j/dw2) grad_w E ,  p uniform below system_steps :
@@ -233,38 +192,31 @@ class BSA(Algorithm):
         seed: of the lengths.
 
     >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
     >>> problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: (w - 3) ** 2, init=ho.tensor(0.0))
     >>> BSA(inner_lr=0.25, outer_lr=0.1, inner_steps=5, system_steps=5).run(problem, ho.tensor(0.0), steps=100).outer
     tensor(3.0000)
     """
 
     inner_steps: int = 1
-    system_steps: int = 10
-    system_lr: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         expect_count(f"{type(self).__name__}: inner_steps", self.inner_steps, 1)
-        expect_count(f"{type(self).__name__}: system_steps", self.system_steps, 1)
 
     def rates(self, number: int) -> tuple[float, float, int]:
         """Inner and outer rate and number of inner steps in step `number`, counted from 0."""
         return self.inner_lr, self.outer_lr, math.ceil(self.inner_steps * math.sqrt(number + 1))
 
-    def move(self, sampler: Sampler, at: Position) -> tuple[Any, Any, Any]:
+    def move(self, sampler: Sampler, at: Position) -> Position:
         inner_lr, outer_lr, steps = self.rates(at.number)
-        params = _descended(sampler, at, inner_lr, steps)
+        params = sampler.descended(at.params, at.outer, inner_lr, steps)
         right, direct = func.grad(sampler.outer(), argnums=(0, 1))(params, at.outer)
-        lr = self.inner_lr if self.system_lr is None else self.system_lr
-        # Seeded by the step as well, so that a step is a function of where it starts.
-        length = int(np.random.default_rng([self.seed, at.number]).integers(self.system_steps))
-        term = right
-        for _ in range(length):
-            term = _minus(term, sampler.hessian(params, at.outer, term), lr)
-        v = tree.map(lambda x: self.system_steps * lr * x, term)
+        length = random_length(self.seed, at.number, self.system_steps)
+        v = sampler.product(params, at.outer, right, self.rate_of_system, self.system_steps, length)
         outer_slope = sampler.outer_slope(params, at.outer, v, direct)
-        return params, _minus(at.outer, outer_slope, outer_lr), v
+        return dataclasses.replace(at, params=params, adjoint=v, outer=minus(at.outer, outer_slope, outer_lr))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -274,6 +226,7 @@ class TTSA(BSA):
     In step k the rates are  inner_lr / (k + 1)^(2/5)  and  outer_lr / (k + 1)^(3/5) .
 
     >>> import hograd as ho
+    >>> from optim.hyper import Bilevel
     >>> problem = Bilevel(lambda w, a: (w - a) ** 2, lambda w, a: (w - 3) ** 2, init=ho.tensor(0.0))
     >>> TTSA(inner_lr=0.4, outer_lr=0.3, system_lr=0.25).run(problem, ho.tensor(0.0), steps=300).outer
     tensor(3.0000)
@@ -284,12 +237,12 @@ class TTSA(BSA):
         return self.inner_lr / (number + 1) ** 0.4, self.outer_lr / (number + 1) ** 0.6, 1
 
 
-def _descended(sampler: Sampler, at: Position, lr: float, steps: int) -> Any:
-    params = at.params
-    for _ in range(steps):
-        params = _minus(params, func.grad(sampler.inner())(params, at.outer), lr)
-    return params
+def _inner_parts(loss: Any, at: Position) -> tuple[Any, Any, Any]:
+    """grad_w f, (d2f/dw2) v and (d2f/d(outer)dw) v on one batch."""
+    slope, pull = func.vjp(func.grad(loss), at.params, at.outer)
+    return slope, *pull(at.adjoint)
 
 
-def _minus(x: Any, slope: Any, lr: float) -> Any:
-    return tree.map(lambda x, g: x - lr * g, x, slope)
+def _outer_parts(loss: Any, at: Position) -> tuple[Any, Any]:
+    """grad_w E and grad_outer E on one batch."""
+    return func.grad(loss, argnums=(0, 1))(at.params, at.outer)

@@ -5,7 +5,7 @@ import pytest
 
 import hograd as ho
 from hograd.errors import ArgumentError
-from optim import SGD, Adam
+from optim import SGD, Adam, PolyakSGD
 from optim.hyper import Bilevel, Online, Reverse, hypergradient
 
 RNG = np.random.default_rng(6)
@@ -77,6 +77,29 @@ def test_a_tower_of_three_follows_its_recursion():
         rates.append(lr)
     _, learned = run(Online(SGD(lr=0.05), by=Online(SGD(lr=BETA), by=SGD(lr=1e-6))))
     np.testing.assert_allclose(learned, rates, rtol=1e-12)
+
+
+def test_an_optimizer_that_asks_for_the_loss_gets_it():
+    def step(w, lr, g, value):
+        return w - lr * min(value / (g @ g), 0.5) * g
+
+    w, lr, before, rates = START, 0.3, None, []
+    optimizer = Online(PolyakSGD(lr=0.3, largest=0.5), by=SGD(lr=BETA))
+    ours = ho.tensor(START)
+    state = optimizer.init(ours)
+    for _ in range(30):
+        g, value = H @ w, 0.5 * w @ H @ w
+        if before is not None:
+            lr = lr - BETA * g @ (step(*before[:1], 1.0, *before[1:]) - before[0])
+        before, w = (w, g, value), step(w, lr, g, value)
+        rates.append(lr)
+        ours, state = optimizer.step(ours, ho.tensor(g), state, value=value)
+        assert float(state["learned"]["lr"]) == pytest.approx(lr, rel=1e-12)
+    np.testing.assert_allclose(ours.numpy(), w, rtol=1e-11)
+    assert max(rates) > 0.304
+    assert hypergradient(
+        Bilevel(lambda w, opt: (w**2).sum(), lambda w, opt: (w**2).sum(), init=ho.tensor(START)), optimizer, Reverse(3)
+    ).hypergrad.optimizer.lr.isfinite()
 
 
 def test_several_hyperparameters_of_trees_of_parameters():

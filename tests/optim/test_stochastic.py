@@ -7,7 +7,7 @@ import hograd as ho
 from hograd.errors import ArgumentError
 from optim.hyper import Bilevel
 from optim.hyper.penalty import BOME, F2SA
-from optim.hyper.stochastic import BSA, SOBA, TTSA, AmIGO, StocBiO
+from optim.hyper.stochastic import BSA, FSLA, MRBO, SABA, SOBA, SUSTAIN, TTSA, AmIGO, StocBiO
 
 RNG = np.random.default_rng(11)
 HALF = RNG.normal(size=(4, 4))
@@ -42,10 +42,14 @@ START = np.array([0.5, -1.0, 2.0])
 # What is left is the noise of random lengths, and the bias of penalties and of a rate that stays.
 ALGORITHMS = {
     "soba": (SOBA(inner_lr=0.5, outer_lr=0.03), 400, 1e-6),
+    "saba": (SABA(inner_lr=0.5, outer_lr=0.03, counts=(1, 1)), 400, 1e-6),
+    "fsla": (FSLA(inner_lr=0.5, outer_lr=0.03, share=0.5), 400, 1e-6),
     "amigo": (AmIGO(inner_lr=0.8, outer_lr=0.1, inner_steps=5, system_steps=5), 80, 1e-4),
     "stocbio": (StocBiO(inner_lr=0.8, outer_lr=0.1, inner_steps=5, system_steps=20), 60, 1e-3),
     "bsa": (BSA(inner_lr=0.5, outer_lr=0.02, system_steps=8, system_lr=0.8), 250, 0.2),
     "ttsa": (TTSA(inner_lr=0.8, outer_lr=0.3, system_lr=0.8, system_steps=8), 300, 0.1),
+    "sustain": (SUSTAIN(inner_lr=0.5, outer_lr=0.02, system_steps=8, system_lr=0.8), 250, 0.2),
+    "mrbo": (MRBO(inner_lr=0.8, outer_lr=0.1, system_lr=0.8, system_steps=20), 80, 1e-2),
     "f2sa": (F2SA(inner_lr=0.8, outer_lr=0.03, inner_steps=3, growth=0.5), 200, 0.01),
     "bome": (BOME(inner_lr=0.8, outer_lr=0.03, inner_steps=5), 1000, 0.15),
 }
@@ -73,14 +77,89 @@ def e_slope(w, k):
 def test_the_steps_of_soba_are_those_of_the_paper():
     w, v, a = np.zeros(4), np.zeros(4), START
     for t in range(5):
-        new_w = w - 0.3 * f_slope(w, a, 3 * t)
+        new_w = w - 0.3 * f_slope(w, a, t)
         new_v = v - 0.3 * (H @ v - e_slope(w, t))
         a = a - 0.2 * (DECAY * a + B.T @ v)
         w, v = new_w, new_v
     found = SOBA(inner_lr=0.3, outer_lr=0.2, outer_batches=lambda k: k).run(problem(True), ho.tensor(START), 5)
     for ours, theirs in ((found.params, w), (found.adjoint, v), (found.outer, a)):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-12)
-    assert found.drawn == (15, 5)
+    assert found.drawn == (5, 5)
+
+
+def test_the_steps_of_saba_are_those_of_the_paper():
+    def parts(w, v, a, i, j):
+        return [f_slope(w, a, i), H @ v, -B.T @ v], [e_slope(w, j), DECAY * a]
+
+    w, v, a = np.zeros(4), np.zeros(4), START
+    memory = [[parts(w, v, a, i, 0)[0] for i in range(3)], [parts(w, v, a, 0, j)[1] for j in range(2)]]
+    for t in range(6):
+        random = np.random.default_rng([4, t])
+        places = random.integers(3), random.integers(2)
+        corrected = []
+        for known, place, new in zip(memory, places, parts(w, v, a, *places), strict=True):
+            corrected += [x - known[place][q] + np.mean([m[q] for m in known], axis=0) for q, x in enumerate(new)]
+            known[place] = new
+        slope, bent, cross, right, direct = corrected
+        w, v, a = w - 0.3 * slope, v - 0.3 * (bent - right), a - 0.2 * (direct - cross)
+    method = SABA(inner_lr=0.3, outer_lr=0.2, counts=(3, 2), seed=4, outer_batches=lambda k: k)
+    found = method.run(problem(True), ho.tensor(START), 6)
+    for ours, theirs in ((found.params, w), (found.adjoint, v), (found.outer, a)):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-11)
+    assert found.drawn == (9, 8)
+
+
+def test_saba_leaves_no_noise_where_soba_does():
+    noise = NOISE[:4] - NOISE[:4].mean(0)
+    matrix, mixing = ho.tensor(H), ho.tensor(B)
+    noisy = Bilevel(
+        lambda w, a, k: 0.5 * w @ (matrix @ w) - (w * (mixing @ a + ho.tensor(noise[k % 4]))).sum(),
+        problem().outer_loss,
+        init=ho.zeros(4),
+        batches=lambda k: k,
+    )
+    errors = {}
+    for name, method in {
+        "saba": SABA(inner_lr=0.3, outer_lr=0.05, counts=(4, 1)),
+        "soba": SOBA(inner_lr=0.3, outer_lr=0.05),
+    }.items():
+        found = method.run(noisy, ho.tensor(START), 600)
+        errors[name] = np.linalg.norm(found.outer.numpy() - solution())
+    assert errors["saba"] < 1e-5
+    assert errors["soba"] > 2e-4
+
+
+def test_the_steps_of_fsla_are_those_of_the_paper():
+    w, v, a = np.zeros(4), np.zeros(4), START
+    last = direction = None
+    for t in range(5):
+        w = w - 0.3 * f_slope(w, a, 3 * t)
+        v = v - 0.3 * (H @ v - e_slope(w, 2 * t))
+        slope = DECAY * a + B.T @ v
+        direction = slope if direction is None else slope + (1 - 0.4) * (direction - last)
+        last, a = slope, a - 0.2 * direction
+    method = FSLA(inner_lr=0.3, outer_lr=0.2, share=0.4, outer_batches=lambda k: k)
+    found = method.run(problem(True), ho.tensor(START), 5)
+    for ours, theirs in ((found.params, w), (found.adjoint, v), (found.outer, a)):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-12)
+    assert found.drawn == (15, 10)
+
+
+def test_the_last_slope_of_fsla_is_taken_on_the_new_batch():
+    bumpy = Bilevel(
+        lambda w, a, k: (w - (1 + 0.1 * k) * a) ** 2, lambda w, a: w**2, init=ho.tensor(1.0), batches=lambda k: k
+    )
+    w, v, a, k, slope = 1.0, 0.0, 1.0, 0, {}
+    direction = last = None
+    for _ in range(4):
+        w, k = w - 0.1 * 2 * (w - (1 + 0.1 * k) * a), k + 1
+        v, k = v - 0.1 * (2 * v - 2 * w), k + 1
+        scale, k = 1 + 0.1 * k, k + 1
+        slope = 2 * scale * v
+        direction = slope if direction is None else slope + 0.7 * (direction - 2 * scale * last)
+        last, a = v, a - 0.2 * direction
+    found = FSLA(inner_lr=0.1, outer_lr=0.2, share=0.3).run(bumpy, ho.tensor(1.0), 4)
+    assert float(found.outer) == pytest.approx(a, rel=1e-13)
 
 
 def test_the_steps_of_amigo_and_stocbio_are_those_of_the_papers():
@@ -125,6 +204,74 @@ def test_the_rates_of_ttsa_fall_on_two_time_scales():
     assert BSA(inner_lr=0.4, outer_lr=0.2, inner_steps=3).rates(8) == (0.4, 0.2, 9)
 
 
+@pytest.mark.parametrize("algorithm", [BSA, TTSA])
+def test_the_steps_of_bsa_and_ttsa_are_those_of_the_papers(algorithm):
+    w, a, k = np.zeros(4), START, 0
+    for t in range(4):
+        inner_lr, outer_lr, inner_steps = (0.3, 0.2, int(np.ceil(np.sqrt(t + 1))))
+        if algorithm is TTSA:
+            inner_lr, outer_lr, inner_steps = 0.3 / (t + 1) ** 0.4, 0.2 / (t + 1) ** 0.6, 1
+        for _ in range(inner_steps):
+            w, k = w - inner_lr * f_slope(w, a, k), k + 1
+        length = np.random.default_rng([7, t]).integers(5)
+        v = 5 * 0.1 * np.linalg.matrix_power(np.eye(4) - 0.1 * H, length) @ e_slope(w, t)
+        a, k = a - outer_lr * (DECAY * a + B.T @ v), k + length + 1
+    method = algorithm(inner_lr=0.3, outer_lr=0.2, system_steps=5, system_lr=0.1, seed=7, outer_batches=lambda k: k)
+    found = method.run(problem(True), ho.tensor(START), 4)
+    np.testing.assert_allclose(found.params.numpy(), w, rtol=1e-12)
+    np.testing.assert_allclose(found.outer.numpy(), a, rtol=1e-12)
+    assert found.drawn == (k, 4)
+
+
+@pytest.mark.parametrize("algorithm", [SUSTAIN, MRBO])
+def test_the_steps_of_sustain_and_mrbo_are_those_of_the_papers(algorithm):
+    w, a, k = np.zeros(4), START, 0
+    directions = last = None
+    for t in range(4):
+        length = np.random.default_rng([9, t]).integers(3)
+
+        def slopes(w, a, k=k, t=t, length=length):
+            powers = [np.linalg.matrix_power(np.eye(4) - 0.1 * H, q) for q in range(3)]
+            v = 0.1 * (sum(powers) if algorithm is MRBO else 3 * powers[length]) @ e_slope(w, t)
+            return f_slope(w, a, k), DECAY * a + B.T @ v
+
+        new, k = slopes(w, a), k + (4 if algorithm is MRBO else length + 2)
+        if t:
+            share = (5 / (5 + t - 1)) ** (2 / 3)
+            old = slopes(*last)
+            new = [g + (1 - c * share) * (d - o) for c, g, d, o in zip((0.3, 0.6), new, directions, old, strict=True)]
+        directions, last, fall = new, (w, a), (5 / (5 + t)) ** (1 / 3)
+        w, a = w - 0.3 * fall * new[0], a - 0.2 * fall * new[1]
+    method = algorithm(
+        inner_lr=0.3,
+        outer_lr=0.2,
+        inner_share=0.3,
+        outer_share=0.6,
+        system_steps=3,
+        system_lr=0.1,
+        offset=5.0,
+        seed=9,
+        outer_batches=lambda k: k,
+    )
+    found = method.run(problem(True), ho.tensor(START), 4)
+    np.testing.assert_allclose(found.params.numpy(), w, rtol=1e-12)
+    np.testing.assert_allclose(found.outer.numpy(), a, rtol=1e-12)
+    assert found.drawn == (k, 4)
+
+
+def test_recursive_momentum_averages_noise():
+    def spread(share):
+        method = SUSTAIN(inner_lr=0.1, outer_lr=0.0, inner_share=share, outer_share=1.0, system_steps=1, offset=np.inf)
+        at, path = method.init(problem(True), START * 0), []
+        for number in range(250):
+            at = method.step(problem(True), at)
+            if number > 100:
+                path.append(at.memory[1][0].numpy())
+        return np.linalg.norm(np.std(path, axis=0))
+
+    assert spread(0.1) < 0.5 * spread(1.0)
+
+
 def test_the_steps_of_f2sa_are_those_of_the_paper():
     w, z, a = np.zeros(4), np.zeros(4), START
     for t in range(5):
@@ -134,7 +281,7 @@ def test_the_steps_of_f2sa_are_those_of_the_paper():
         a = a - 0.2 * (DECAY * a + s * (-B.T @ w + B.T @ z))
     method = F2SA(inner_lr=0.3, outer_lr=0.2, multiplier=2.0, growth=0.5, outer_batches=lambda k: k)
     found = method.run(problem(True), ho.tensor(START), 5)
-    for ours, theirs in ((found.params, w), (found.adjoint, z), (found.outer, a)):
+    for ours, theirs in ((found.params, w), (found.memory, z), (found.outer, a)):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-11)
 
 
@@ -176,6 +323,14 @@ def test_trees():
     [
         (lambda: SOBA(inner_lr=0.0, outer_lr=0.1), "SOBA: inner_lr is 0.0, expected a finite number above 0"),
         (lambda: AmIGO(inner_lr=0.1, outer_lr=0.1, system_steps=0), "AmIGO: system_steps is 0"),
+        (lambda: SABA(inner_lr=0.1, outer_lr=0.1, counts=(2, 3)), r"counts is \(2, 3\), but there are no `outer_batch"),
+        (
+            lambda: SABA(inner_lr=0.1, outer_lr=0.1, counts=(2, 1)).run(problem(), ho.ones(3), 1),
+            "the problem has no `batches`",
+        ),
+        (lambda: FSLA(inner_lr=0.1, outer_lr=0.1, share=0.0), r"FSLA: share is 0.0, expected a number in \(0, 1\]"),
+        (lambda: StocBiO(inner_lr=0.1, outer_lr=0.1, system_lr=0.0), "StocBiO: system_lr is 0.0"),
+        (lambda: MRBO(inner_lr=0.1, outer_lr=0.1, offset=0.0), "MRBO: offset is 0.0"),
         (lambda: F2SA(inner_lr=0.1, outer_lr=0.1, multiplier=0.0), "F2SA: multiplier is 0.0"),
         (lambda: BOME(inner_lr=0.1, outer_lr=0.1, control=0.0), "BOME: control is 0.0"),
     ],
