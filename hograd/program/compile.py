@@ -94,9 +94,9 @@ class Compiled:
             given = {k: v for k, v in bound.arguments.items() if k not in fixed}
             leaves, structure = tree.flatten(given)
         else:
-            leaves, structure = tree.flatten((args, kwargs))
+            leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
         values: list[Any] = []
-        kinds: list[Any] = [structure, default_dtype(), *fixed.items()]
+        kinds: list[Any] = [structure, default_dtype(), bool(kwargs), *fixed.items()]
         levels = False
         for leaf in leaves:
             if type(leaf) is Tensor and leaf.node is None:
@@ -132,7 +132,7 @@ class Compiled:
             with self.lock:
                 entry = self.cache.get(key)
                 if entry is None:
-                    entry = self._capture(values, structure, fixed)
+                    entry = self._capture(values, structure, fixed, bool(kwargs))
                     self.cache[key] = entry
                     if len(self.cache) > self.cache_size:
                         self.cache.popitem(last=False)
@@ -142,7 +142,7 @@ class Compiled:
                     self.cache.move_to_end(key)
         return entry, values if not entry.has_fixed else [v for v in values if type(v) is not _Fixed], levels
 
-    def _capture(self, values: list[Any], structure: Any, fixed: dict[str, Any]) -> _Entry:
+    def _capture(self, values: list[Any], structure: Any, fixed: dict[str, Any], named: bool) -> _Entry:
         dynamic = [v for v in values if type(v) is not _Fixed]
         entry = _Entry()
         entry.has_fixed = len(dynamic) < len(values)
@@ -151,7 +151,7 @@ class Compiled:
             given = iter(tensors)
             full = tree.unflatten(structure, [v.value if type(v) is _Fixed else next(given) for v in values])
             if self.signature is None:
-                args, kwargs = full
+                args, kwargs = full if named else (full, {})
                 result = self.function(*args, **kwargs)
             else:
                 bound = inspect.BoundArguments(self.signature, OrderedDict())
@@ -195,11 +195,14 @@ class _Entry:
         return _values(leaves)
 
     def rebuild(self, answers: Sequence[Any]) -> Any:
+        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in answers]
         if self.single:
-            return wrap(answers[0])
+            return tensors[0]
+        if len(tensors) == len(self.leaves):
+            return tree.unflatten(self.structure, tensors)
         leaves = list(self.leaves)
-        for i, y in zip(self.places, answers, strict=True):
-            leaves[i] = wrap(y)
+        for i, y in zip(self.places, tensors, strict=True):
+            leaves[i] = y
         return tree.unflatten(self.structure, leaves)
 
 

@@ -29,15 +29,12 @@ class Executable:
         self.name = name
         self.passes = passes
         self.replay = Replay(self.program, name if name.isidentifier() else "program")
+        #: The answers for arrays: inputs, then draws.
+        self.run: Callable[..., list[Any]] = self.replay.__call__
 
     @property
     def source(self) -> str:
         return self.replay.source
-
-    def run(self, *values: Any) -> list[Any]:
-        """The answers for arrays: inputs, then draws."""
-        with np.errstate(all="ignore"):
-            return self.replay(*values)
 
 
 class Staged:

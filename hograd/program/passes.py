@@ -5,7 +5,7 @@ Each stands alone; `optimize` runs those that are named, by default all of `PASS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -286,17 +286,19 @@ def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
     return fusion(program) if "fusion" in names else program
 
 
-def last_reads(program: Program) -> dict[int, int]:
+def last_reads(program: Program, positions: Sequence[int] | None = None) -> dict[int, int]:
     """For every slot the number of the last instruction that needs its memory, also through what may be a view of it.
 
-    Answers are needed behind the last instruction.
+    Answers are needed behind the last instruction. `positions`: where each instruction runs, if it waits for another.
     """
     memory = origins(program)
     last: dict[int, int] = {}
     for i, at in enumerate(program.instructions):
+        place = i if positions is None else positions[i]
         for x in at.reads():
-            last.update(dict.fromkeys(memory.get(x, (x,)), i))
-        last.setdefault(at.output, i)
+            for s in memory.get(x, (x,)):
+                last[s] = max(place, last.get(s, 0))
+        last[at.output] = max(place, last.get(at.output, 0))
     for s in program.outputs:
         last.update(dict.fromkeys(memory.get(s, (s,)), len(program.instructions)))
     return last

@@ -63,6 +63,12 @@ def test_the_cache_is_bounded():
     assert runs == [1, 2, 3, 2]
 
 
+def test_arguments_by_position_and_by_name_are_not_mixed_up():
+    f = ho.compile(lambda a, b=None, k=1.0: a[0] * b["k"] if b else a * k)
+    x = ho.tensor(2.0)
+    close([f((x,), {"k": 3.0}), f(x, k=3.0), f(x), f(a=x, k=5.0)], [x * 3, x * 3, x, x * 5])
+
+
 def test_static_arguments():
     @ho.compile(static_argnames="steps")
     def power(x, steps=1):

@@ -1,0 +1,390 @@
+"""The source of a replay with NumPy.
+
+Values with axes go to buffers that are made once and used again as soon as what they hold is no longer needed; numbers
+of shape () are Python's own, in expressions. Answers always lie in new memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.program.expressions import SCALARS, is_expression, written_inside
+from hograd.program.ir import Instruction, Literal, Program
+from hograd.program.memory import Memory, is_tall
+from hograd.program.passes import last_reads, origins
+
+#: Operations that are one call of a ufunc, which can write to a buffer.
+_UFUNCS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "true_divide",
+    "neg": "negative",
+    "exp": "exp",
+    "log": "log",
+    "log1p": "log1p",
+    "expm1": "expm1",
+    "sqrt": "sqrt",
+    "safe_sqrt": "sqrt",
+    "sin": "sin",
+    "cos": "cos",
+    "tanh": "tanh",
+    "square": "square",
+    "abs": "abs",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+}
+
+_FLOAT64 = np.dtype(np.float64)
+#: Products of matrices, with which factors are transposed.
+_PRODUCTS = {"mm_nn": (False, False), "mm_nt": (False, True), "mm_tn": (True, False), "matmul": (False, False)}
+
+
+class Generator:
+    """The source of one program, and the objects that it names.
+
+    Args:
+        program: what is to run.
+        reuse: whether answers are written to buffers that are kept between calls.
+        scalars: whether numbers of shape () and dtype float64 are Python's.
+    """
+
+    def __init__(self, program: Program, *, reuse: bool = True, scalars: bool = True) -> None:
+        self.program = program
+        self.names = program.names()
+        self.objects: dict[str, Any] = {"np": np, "f64": np.float64, "softmax_rows": softmax_rows, "empty": np.empty}
+        if scalars:
+            self.objects.update({name: getattr(math, name) for name in ("tanh", "exp", "log", "sin", "cos", "sqrt")})
+        self.lines: list[str] = []
+        self.scalars = scalars
+        self.reuse = reuse
+        self.memory = Memory()
+        self.numbers = {at.output: i for i, at in enumerate(program.instructions)}
+        #: What is written where its only reader is: expressions of numbers, and products in sums.
+        self.inside, positions = written_inside(program, self._is_float)
+        self.last = last_reads(program, positions)
+        self.origins = origins(program)
+        self.kept = {o for s in program.outputs for o in self.origins.get(s, (s,))}
+        self.held: dict[int, str] = {}
+        self.spare: list[str] = []
+        self.locals: dict[int, str] = {}
+        self.shared: dict[Any, str] = {}
+        self.dying: dict[int, list[int]] = {}
+        for s, i in self.last.items():
+            self.dying.setdefault(i, []).append(s)
+
+    def generate(self, name: str) -> str:
+        """The source."""
+        program = self.program
+        arguments = [*program.inputs, *[s for s, _ in program.draws]]
+        for s, value in program.constants.items():
+            if self._is_float(s):
+                self.objects[self.names[s]] = float(value)
+            else:
+                self.objects[self.names[s]] = np.asfortranarray(value) if is_tall(program.kinds[s].shape) else value
+        for s in arguments:
+            if self._is_float(s):
+                self.lines.append(f"{self.names[s]} = float({self.names[s]})")
+        for i, at in enumerate(program.instructions):
+            self._instruction(i, at)
+            for s in self.dying.get(i, ()):
+                if s in self.held:
+                    self.memory.give_back(self.held.pop(s))
+                elif s in self.locals:
+                    self.spare.append(self.locals.pop(s))
+        answers = ", ".join(self._array(s) for s in program.outputs)
+        head = [f"def {name}({', '.join(['buffers', *[self.names[s] for s in arguments]])}):"]
+        if self.memory.arrays:
+            head.append(f"    {', '.join(self.memory.arrays)}, = buffers")
+        return "\n".join([*head, *[f"    {line}" for line in self.lines], f"    return [{answers}]"]) + "\n"
+
+    def _is_float(self, s: int) -> bool:
+        kind = self.program.kinds[s]
+        return self.scalars and kind.shape == () and kind.dtype == _FLOAT64
+
+    def _operand(self, x: Any) -> str:
+        """For operations that take Python numbers as they are."""
+        return self._value(x.value) if type(x) is Literal else self.names[x]
+
+    def _array(self, x: Any) -> str:
+        """For operations that need to see the dtype."""
+        if type(x) is not Literal and self._is_float(x):
+            return f"f64({self.names[x]})"
+        return self._operand(x)
+
+    def _value(self, value: Any) -> str:
+        """A value as source, or the name of an object that stands for it."""
+        if type(value) in (bool, int, type(None)) or (type(value) is float and math.isfinite(value)):
+            return f"({value!r})" if type(value) is not bool and value is not None and value < 0 else repr(value)
+        if type(value) is tuple and all(type(v) is int for v in value):
+            return repr(value)
+        name = f"object_{len(self.objects)}"
+        self.objects[name] = value
+        return name
+
+    def _filled(self, number: float, shape: tuple[int, ...], dtype: Any) -> str:
+        """A constant array of one number."""
+        key = number, shape, dtype
+        if key not in self.shared:
+            array = np.full(shape, number, dtype)
+            self.shared[key] = self._value(np.asfortranarray(array) if is_tall(shape) else array)
+        return self.shared[key]
+
+    def _instruction(self, i: int, at: Instruction) -> None:
+        kind = self.program.kinds[at.output]
+        name = at.primitive.name
+        if is_expression(self.program, at, self._is_float):
+            operands = [
+                repr(float(x.value)) if type(x) is Literal and 0 <= x.value < 1e15 else self._operand(x)
+                for x in at.operands
+            ]
+            expression = SCALARS[name].format(*operands)
+            if at.output in self.inside:
+                self.names[at.output] = expression
+            else:
+                self.lines.append(f"{self._local(i, at)} = {expression}")
+            return
+        if at.output in self.inside:
+            return
+        target = self.names[at.output]
+        if kind.shape and self._in_buffer(at, kind, name, target):
+            return
+        if not kind.shape and name == "sum" and self._total(at, i):
+            return
+        call = self._view(at, name) or self._kernel(i, at)
+        if call in self.memory.arrays:
+            self.names[at.output] = call
+        elif self._is_float(at.output):
+            self.lines.append(f"{self._local(i, at)} = float({call})")
+        else:
+            self.lines.append(f"{target} = {call}")
+
+    def _local(self, i: int, at: Instruction) -> str:
+        """A name for a number, of one that is not needed any more where there is one."""
+        if at.output in self.kept:
+            return self.names[at.output]
+        reusable = [s for s in self.dying.get(i, ()) if s in self.locals]
+        waiting = [self.locals.pop(s) for s in reusable[:1]] or self.spare
+        name = waiting.pop() if waiting else f"s{len(self.lines)}"
+        self.locals[at.output] = self.names[at.output] = name
+        return name
+
+    def _kernel(self, i: int, at: Instruction) -> str:
+        kernel = f"{at.primitive.name}_{i}"
+        self.objects[kernel] = at.primitive.kernel
+        operands = [self._array(x) for x in at.operands]
+        operands += [f"{key}={self._value(value)}" for key, value in at.params.items()]
+        return f"{kernel}({', '.join(operands)})"
+
+    def _view(self, at: Instruction, name: str) -> str | None:
+        """Operations that are a method or an expression, without a kernel's own call."""
+        x = at.operands[0] if at.operands else None
+        if type(x) is not int or not self.program.kinds[at.output].shape or not self.program.kinds[x].shape:
+            return None
+        if name == "reshape":
+            return self._changed(self.names[x], f".reshape({at.params['shape']!r})")
+        if name == "permute":
+            return self._changed(self.names[x], f".transpose({at.params['axes']!r})")
+        if name == "getitem":
+            return self._changed(self.names[x], f"[{self._value(at.params['index'])}]")
+        return None
+
+    def _changed(self, name: str, change: str) -> str:
+        """A view as a name, if it is one of a buffer, or else as an expression."""
+        return self.memory.view(name, change, self.objects) or f"{name}{change}"
+
+    def _in_buffer(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
+        """Write an operation that puts its answer into memory given to it; False if it is none."""
+        if kind.dtype.kind not in "fb" or math.prod(kind.shape) == 0:
+            return False
+        if name in _UFUNCS:
+            return self._ufunc(at, kind, name, target)
+        if type(at.operands[0]) is not int:
+            return False
+        x, kinds = self._operand(at.operands[0]), self.program.kinds
+        same = kinds[at.operands[0]].dtype == kind.dtype
+        if name == "relu" and same and kind.dtype.kind == "f":
+            # Beside a number NumPy takes several times as long.
+            zeros = self._filled(0, kind.shape, kind.dtype)
+            out = self._destination(at, kind, safe=True)
+            self.lines.append(f"np.maximum({x}, {zeros}, out={out})" if out else f"{target} = np.maximum({x}, {zeros})")
+            return True
+        if name == "power" and at.params["exponent"] == 2 and same:
+            out = self._destination(at, kind, safe=True)
+            self.lines.append(f"np.multiply({x}, {x}, {out})" if out else f"{target} = np.multiply({x}, {x})")
+            return True
+        if name in _PRODUCTS and kind.dtype.char in "fd" and all(type(v) is int for v in at.operands):
+            return self._product(at, kind, name, target)
+        if name == "sum":
+            return bool(kinds[at.operands[0]].shape) and same and self._sum(at, kind, target, x)
+        # What follows has no form without a destination.
+        if at.output in self.kept or not self.reuse:
+            return False
+        if name == "sigmoid" and same and kind.dtype.kind == "f":
+            out = self._destination(at, kind, safe=True)
+            self.lines += [
+                f"np.negative({x}, {out})",
+                f"np.exp({out}, {out})",
+                f"np.add({out}, 1, {out})",
+                f"np.true_divide(1, {out}, {out})",
+            ]
+            return True
+        if name in ("astype", "convert") and kind.dtype.kind == "f" and kinds[at.operands[0]].dtype.kind in "fiub":
+            self.lines.append(f"np.copyto({self._destination(at, kind, safe=False)}, {x}, 'unsafe')")
+            return True
+        if name == "softmax" and len(kind.shape) == 2 and at.params["axis"] == 1 and kind.dtype.char in "fd":
+            out = self._destination(at, kind, safe=False)
+            ones = self._filled(1, (kind.shape[1],), kind.dtype)
+            self.lines.append(f"softmax_rows({x}, {ones}, {out})")
+            return True
+        return False
+
+    def _ufunc(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
+        kinds = self.program.kinds
+        # Python floats are weak, so that beside other dtypes they have to be NumPy's.
+        same = all(type(x) is Literal or kinds[x].dtype == kind.dtype or kind.dtype.kind == "b" for x in at.operands)
+        given = [self._operand(x) if same and kind.dtype == _FLOAT64 else self._array(x) for x in at.operands]
+        out = self._destination(at, kind, safe=same)
+        call = f"np.{_UFUNCS[name]}({', '.join(given)}"
+        # Of these NumPy wants the place for the answer by name.
+        by_name = "out=" if name in ("maximum", "minimum") else ""
+        self.lines.append(f"{call}, {by_name}{out})" if out else f"{target} = {call})")
+        return True
+
+    def _factor(self, x: int, *, transposed: bool) -> str:
+        """A matrix as a factor; constants lie in memory as they are read."""
+        name = self.names[x]
+        if x in self.program.constants:
+            value = self.program.constants[x]
+            key = "factor", x, transposed
+            if key not in self.shared:
+                self.shared[key] = self._value(np.ascontiguousarray(value.T)) if transposed else name
+            return self.shared[key]
+        return self._changed(name, ".T") if transposed else name
+
+    def _product(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
+        a, b = at.operands
+        left, right = self.program.kinds[a].shape, self.program.kinds[b].shape
+        turned = _PRODUCTS[name]
+        if len(left) == len(right) == 2:
+            out = self._destination(at, kind, safe=False)
+            if out and is_tall(kind.shape):
+                # The transposed product, whose rows are the columns that are kept together.
+                first, second = self._factor(b, transposed=not turned[1]), self._factor(a, transposed=not turned[0])
+                self.lines.append(f"np.dot({first}, {second}, {self._changed(out, '.T')})")
+                return True
+            call = f"np.dot({self._factor(a, transposed=turned[0])}, {self._factor(b, transposed=turned[1])}"
+            self.lines.append(f"{call}, {out})" if out else f"{target} = {call})")
+            return True
+        if not left or not right:
+            return False
+        out = self._destination(at, kind, safe=False)
+        if len(right) == 2 and len(left) > 2:
+            rows = math.prod(left[:-1])
+            call = f"{self._changed(self.names[a], f'.reshape({(rows, left[-1])})')}, {self.names[b]}"
+            if out:
+                self.lines.append(f"np.dot({call}, {self._changed(out, f'.reshape({(rows, right[1])})')})")
+            else:
+                self.lines.append(f"{target} = np.dot({call}).reshape({kind.shape})")
+            return True
+        call = f"{self.names[a]}, {self.names[b]}"
+        self.lines.append(f"np.matmul({call}, {out})" if out else f"{target} = np.matmul({call})")
+        return True
+
+    def _total(self, at: Instruction, i: int) -> bool:
+        """The sum of all elements, or the inner product of two arrays."""
+        x, kind = at.operands[0], self.program.kinds[at.output]
+        if type(x) is not int or self.program.kinds[x] == kind or self.program.kinds[x].dtype != kind.dtype:
+            return False
+        if kind.dtype.kind != "f":
+            return False
+        call = f"np.add.reduce({self.names[x]}, None)"
+        if x in self.inside:
+            product = self.program.instructions[self.numbers[x]].operands
+            names = [self.names[v] for v in (*product, *product)[:2]]
+            if all(is_tall(self.program.kinds[v].shape) for v in product):
+                names = [self._changed(name, ".T") for name in names]
+            call = f"np.vdot({', '.join(names)})"
+        if self._is_float(at.output):
+            self.lines.append(f"{self._local(i, at)} = float({call})")
+        else:
+            self.lines.append(f"{self.names[at.output]} = {call}")
+        return True
+
+    def _sum(self, at: Instruction, kind: Any, target: str, x: str) -> bool:
+        """Sums over some axes: as products with ones, which are several times faster over few elements."""
+        shape = self.program.kinds[at.operands[0]].shape
+        axis, keepdims = at.params["axis"], at.params["keepdims"]
+        if kind.dtype.kind != "f":
+            return False
+        out = self._destination(at, kind, safe=False)
+        plain = kind.dtype.char in "fd"
+        if out and plain and len(shape) > 1 and axis == (len(shape) - 1,) and 2 <= shape[-1] <= 64:
+            rows = math.prod(shape[:-1])
+            ones, to = self._filled(1, (shape[-1],), kind.dtype), self._changed(out, f".reshape({rows})")
+            if is_tall(shape):
+                self.lines.append(f"np.dot({ones}, {self._changed(x, '.T')}, {to})")
+            else:
+                self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
+            return True
+        if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
+            ones = self._filled(1, (1, shape[1]), kind.dtype)
+            to = self._changed(out, f".reshape({(shape[0], 1, shape[2])})")
+            self.lines.append(f"np.matmul({ones}, {x}, {to})")
+            return True
+        if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
+            ones = self._filled(1, (shape[0],), kind.dtype)
+            factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
+            if out:
+                self.lines.append(f"np.dot({factors}, {self._changed(out, f'.reshape({shape[1]})')})")
+                return True
+            if not keepdims:
+                self.lines.append(f"{target} = np.dot({factors})")
+                return True
+        over = axis if len(axis) != 1 else axis[0]
+        if out:
+            self.lines.append(f"np.add.reduce({x}, {over}, None, {out}, {keepdims})")
+        else:
+            self.lines.append(f"{target} = np.add.reduce({x}, {over}, None, None, {keepdims})")
+        return True
+
+    def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
+        """The buffer that an answer goes to; None if it lies in new memory.
+
+        `safe`: it may be the memory of an operand that is not needed any more.
+        """
+        if not self.reuse or at.output in self.kept:
+            return None
+        name = None
+        if safe:
+            for x in at.reads():
+                if x in self.held and self.last[x] == self.numbers[at.output] and self.program.kinds[x] == kind:
+                    name = self.held.pop(x)
+                    break
+        if name is None:
+            name = self.memory.take(kind.shape, kind.dtype)
+        self.held[at.output] = self.names[at.output] = name
+        return name
+
+
+def softmax_rows(x: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:
+    """The softmax of every row of `x`, written to `out`, which is other memory."""
+    np.subtract(x, np.maximum.reduce(x, axis=None), out)
+    np.exp(out, out)
+    total = np.dot(out, ones)
+    # One maximum serves every row, unless the elements of some row all lie far below it.
+    if not float(np.minimum.reduce(total)) > 1e-13:
+        np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out)
+        np.exp(out, out)
+        total = np.dot(out, ones)
+    np.true_divide(1, total, total)
+    np.multiply(out, total[:, None], out)

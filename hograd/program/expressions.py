@@ -1,0 +1,89 @@
+"""Which instructions of a program are written inside of the one that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hograd.program.ir import Instruction, Literal, Program
+
+#: The same on Python floats; what these refuse (1 / 0, log 0, overflow) is computed again by NumPy's functions.
+SCALARS = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({} * {})",
+    "div": "({} / {})",
+    "neg": "(-{})",
+    "tanh": "tanh({})",
+    "exp": "exp({})",
+    "log": "log({})",
+    "sin": "sin({})",
+    "cos": "cos({})",
+    "sqrt": "sqrt({})",
+    "square": "({0} * {0})",
+}
+
+#: Expressions nest so far; Python's parser has a limit.
+_DEEPEST = 12
+
+
+def readers(program: Program) -> dict[int, list[int]]:
+    """For each instruction's slot those that read it, once for each operand; being an answer counts as -1."""
+    found: dict[int, list[int]] = {at.output: [] for at in program.instructions}
+    for i, at in enumerate(program.instructions):
+        for x in at.reads():
+            if x in found:
+                found[x].append(i)
+    for s in program.outputs:
+        if s in found:
+            found[s].append(-1)
+    return found
+
+
+def written_inside(program: Program, is_float: Callable[[int], bool]) -> tuple[set[int], list[int]]:
+    """What is written where its only reader is, and for every instruction the number of the one where it is written.
+
+    These are numbers, which become one expression, and products of which all elements are added, which are one call.
+    """
+    inside: set[int] = set()
+    depth: dict[int, int] = {}
+    reading = readers(program)
+    for at in program.instructions:
+        s = at.output
+        if is_expression(program, at, is_float):
+            depth[s] = 1 + max([depth.get(x, 0) for x in at.reads()], default=0)
+        if len(reading[s]) == 1 and reading[s][0] >= 0:
+            reader = program.instructions[reading[s][0]]
+            if s not in depth:
+                if reader.primitive.name == "sum" and _is_inner(program, at, reader):
+                    inside.add(s)
+            elif depth[s] < _DEEPEST and is_expression(program, reader, is_float) and reader.primitive.name != "square":
+                inside.add(s)
+        if s not in inside:
+            depth[s] = 0
+    positions = list(range(len(program.instructions)))
+    for i, at in reversed(list(enumerate(program.instructions))):
+        if at.output in inside:
+            positions[i] = positions[reading[at.output][0]]
+    return inside, positions
+
+
+def is_expression(program: Program, at: Instruction, is_float: Callable[[int], bool]) -> bool:
+    """Whether an instruction is one of Python's numbers on Python's numbers."""
+    return (
+        at.primitive.name in SCALARS
+        and is_float(at.output)
+        and all(type(x) is Literal or is_float(x) for x in at.operands)
+    )
+
+
+def _is_inner(program: Program, at: Instruction, reader: Instruction) -> bool:
+    """Whether a product and the sum that reads it are an inner product."""
+    kinds = program.kinds
+    kind = kinds[at.output]
+    return (
+        at.primitive.name in ("mul", "square")
+        and bool(kind.shape)
+        and kind.dtype.char in "fd"
+        and kinds[reader.output] == ((), kind.dtype)
+        and all(type(x) is int and kinds[x] == kind for x in at.operands)
+    )

@@ -1,0 +1,69 @@
+"""Buffers of a replayed program, and views of them: made once, and used in every call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def is_tall(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is better kept column by column.
+
+    What has few columns and many rows, such as the scores of classes, is worked on along the columns: a loop over ten
+    elements costs more to begin than to run.
+    """
+    return len(shape) == 2 and 2 <= shape[1] <= 32 and shape[0] >= 8 * shape[1]
+
+
+class Memory:
+    """The buffers of one program while its code is being generated.
+
+    Attributes:
+        lines: source that makes a set of them.
+        arrays: the first set: every buffer and view by its name.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.arrays: dict[str, Any] = {}
+        self.free: dict[Any, list[str]] = {}
+        self.known: dict[tuple[str, str], str] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+        """The name of a buffer that holds nothing now."""
+        waiting = self.free.get((shape, dtype))
+        if waiting:
+            return waiting.pop()
+        name = f"b{len(self.arrays)}"
+        made = f"empty({shape!r}, {dtype.char!r})"
+        if is_tall(shape):
+            made = f"empty({shape[::-1]!r}, {dtype.char!r}).T"
+        self._add(name, made, {})
+        return name
+
+    def give_back(self, name: str) -> None:
+        array = self.arrays[name]
+        self.free.setdefault((array.shape, array.dtype), []).append(name)
+
+    def view(self, name: str, change: str, objects: dict[str, Any]) -> str | None:
+        """The name of a view, `change` of what `name` holds; None if that is no buffer, or if it would be a copy."""
+        if name not in self.arrays:
+            return None
+        found = self.known.get((name, change))
+        if found is None:
+            array = eval(f"x{change}", {"x": self.arrays[name], **objects})
+            if not isinstance(array, np.ndarray) or not np.may_share_memory(array, self.arrays[name]):
+                return None
+            found = self.known[name, change] = f"w{len(self.arrays)}"
+            self._add(found, f"{name}{change}", objects)
+        return found
+
+    def _add(self, name: str, made: str, objects: dict[str, Any]) -> None:
+        self.lines.append(f"{name} = {made}")
+        self.arrays[name] = eval(made, {"empty": np.empty, **self.arrays, **objects})
+
+    def source(self, name: str) -> str:
+        """A function that makes a set of all of them."""
+        body = [*self.lines, f"return [{', '.join(self.arrays)}]"]
+        return "\n".join([f"def {name}():", *[f"    {line}" for line in body]]) + "\n"
