@@ -213,6 +213,8 @@ def _length(x: Any, axis: int, eps: float) -> Any:
 def cosine_embedding_loss(x1: Any, x2: Any, target: Any, *, margin: float = 0.0, reduction: str = "mean") -> Tensor:
     """1 - cos(x1, x2)  where the target is 1,  max(0, cos(x1, x2) - margin)  where it is -1.
 
+    As in PyTorch, 1e-12 is added to the squared length of each vector, so that the derivatives at 0 are finite.
+
     Args:
         x1, x2: shape (n, d) or (d,) (`input1`, `input2`).
         target: 1 or -1, shape (n,) or ().
@@ -229,7 +231,8 @@ def cosine_embedding_loss(x1: Any, x2: Any, target: Any, *, margin: float = 0.0,
             f"cosine_embedding_loss: x1, x2 and target have shapes {tuple(x1.shape)}, {tuple(x2.shape)} and "
             f"{tuple(target.shape)}, expected (n, d), (n, d) and (n,), or these without n."
         )
-    cosine = cosine_similarity(x1, x2, -1)
+    squares = (ops.sum(ops.square(x1), -1) + 1e-12) * (ops.sum(ops.square(x2), -1) + 1e-12)
+    cosine = ops.sum(x1 * x2, -1) / ops.sqrt(squares)
     losses = ops.where(ops.eq(target, 1), 1 - cosine, 0.0) + ops.where(
         ops.eq(target, -1), ops.clip(cosine - margin, 0), 0.0
     )

@@ -122,7 +122,7 @@ def round(x: Any, *, decimals: int = 0) -> Tensor:
 fmod = binary(
     "fmod",
     np.fmod,
-    (1, lambda F, g, a, b: -g * F.trunc(a / b)),
+    (1, lambda F, g, a, b: -g * F.trunc(F.stop_gradient(a / b))),
     samples=lambda s: [
         case(s.array([5.3, -7.1, 9.4]), s.array([2.0, 2.2, -4.1])),
         case(s.array([5.3, -7.1]), 2.0),

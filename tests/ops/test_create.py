@@ -125,6 +125,20 @@ def test_like_functions_forget_the_graph():
         assert not tensor.requires_grad
 
 
+def test_questions_about_tensors():
+    x, whole, complex_ = ho.ones(2, 3), ho.arange(3), ho.tensor([1j])
+    assert [ho.is_tensor(v) for v in (x, whole, 1.0, np.ones(2), [x])] == [True, True, False, False, False]
+    assert [ho.is_floating_point(v) for v in (x, whole, complex_)] == [True, False, False]
+    assert [ho.is_complex(v) for v in (x, whole, complex_)] == [False, False, True]
+    assert [ho.numel(v) for v in (x, ho.tensor(1.0), ho.zeros(0, 3))] == [6, 1, 0]
+    assert ho.equal(x, ho.ones(2, 3))
+    assert not ho.equal(x, ho.ones(3))
+    assert not ho.equal(whole, whole + 1)
+    like = ho.empty_like(x, dtype=np.float32)
+    assert (like.shape, like.dtype) == (x.shape, np.float32)
+    assert ho.empty(2, 0, dtype=np.int64).tolist() == [[], []]
+
+
 def test_arrays_of_operands_are_not_changed_by_the_caller_afterwards():
     x = ho.tensor([1.0, 2.0], requires_grad=True)
     factor = np.array([3.0, 4.0])

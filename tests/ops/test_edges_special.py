@@ -40,6 +40,16 @@ EDGES = [
     Edge("i0e at its kink", lambda x: ho.special.i0e(x), [[0.0, inf]], [1.0, 0.0], [[0.0, 0.0]], [[0.5, 0.0]]),
     Edge("i1e of zero", lambda x: ho.special.i1e(x), [[0.0, inf]], [0.0, 0.0], [[0.5, 0.0]], [[0.0, 0.0]]),
     # In PyTorch: second [[inf, 2.63231605892838e+33, 14.804406608745]]
+    Edge("iv of zero", lambda x: ho.special.iv(1.0, x), [[0.0]], [0.0], [[0.5]], [[0.0]]),
+    Edge("iv of half an order, at its pole", lambda x: ho.special.iv(0.5, x), [[0.0]], [0.0], [[inf]], [[inf]]),
+    Edge("ive of zero", lambda x: ho.special.ive(1.0, x), [[0.0]], [0.0], [[0.5]], [[0.0]]),
+    Edge("erfcx of large numbers", lambda x: ho.special.erfcx(x),
+         [[-30.0, 1e10]], [inf, 5.641895835477563e-11], [[-inf, 0.0]], [[inf, 4.5135166683820503e-10]]),
+    Edge("ndtr of large numbers", lambda x: ho.special.ndtr(x),
+         [[-40.0, 40.0, -1e5]], [0.0, 1.0, 0.0], [[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]),
+    Edge("betaln at its pole", lambda x, y: ho.special.betaln(x, y),
+         [[0.0, 1.0], [2.0, 1.0]], [inf, 0.0], [[-inf, -2.0], [0.0, -2.0]],
+         [[inf, 1.4202637326070935], [-0.6449340668482266, 1.4202637326070935]]),
     Edge("gammaln at its poles", lambda x: ho.lgamma(x),
          [[0.0, -1.0, 1.0]], [inf, inf, 0.0], [[-inf, nan, -1.7316469947046]], [[inf, inf, 14.804406601634]]),
     # In PyTorch: first [[inf, 1.31615802946419e+33]]

@@ -39,6 +39,8 @@ def test_a_generator_of_ones_own_leaves_the_common_one_alone():
     mine = ho.rand(2, generator=np.random.default_rng(7))
     assert mine.tolist() == ho.rand(2, generator=np.random.default_rng(7)).tolist() != expected
     assert ho.rand(2).tolist() == expected
+    assert ho.manual_seed(0) is ho.default_generator()
+    assert ho.rand(2, generator=ho.default_generator()).tolist() == expected
 
 
 def test_distributions():

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hograd as ho
 from hograd import func
+from hograd.core.declare import operations
+from hograd.core.primitive import primitives
 
 from .references import reference
-from .samples import Bound, Samples, assert_equal, cotangents, differentiable, every_case
+from .samples import Bound, assert_equal, cotangents, differentiable, every_case
 
-BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide"]
-UNARY = [
-    "neg", "clone", "exp", "log", "log1p", "expm1", "sqrt", "safe_sqrt", "sin", "cos", "tanh", "sigmoid", "softplus",
-    "relu", "abs", "sign", "square", "reciprocal",
-]  # fmt: skip
+#: Elementwise operations that are made of others; the other ones are primitives.
+COMPOSED = {
+    "elu", "selu", "celu", "leaky_relu", "hardtanh", "relu6", "hardsigmoid", "hardswish", "hardshrink", "softshrink",
+    "threshold", "clip", "lerp", "addcmul", "addcdiv", "masked_fill",
+}  # fmt: skip
+#: Elementwise operations by how many tensors their first samples have.
+ELEMENTWISE: dict[int, list[Any]] = {1: [], 2: [], 3: []}
+for operation in operations.values():
+    if operation.name in COMPOSED or getattr(primitives.get(operation.name), "kind", "") == "elementwise":
+        ELEMENTWISE[len(Bound(operation, 0).arrays)].append(pytest.param(operation, id=operation.name))
 
 
 def checked(function, reference, *arrays):
@@ -60,30 +68,49 @@ SHAPES = [
 ]
 
 
+def in_shapes(operation, shapes):
+    """The elements of the first sample, in other shapes, against the reference."""
+    bound = Bound(operation, 0)
+    arrays = [np.resize(array, shape)[()] for array, shape in zip(bound.arrays, shapes, strict=True)]
+    kwargs = bound.case.kwargs
+
+    def filled(floats):
+        values = [ho.tensor(array) if isinstance(floats[0], ho.Tensor) else array for array in arrays]
+        for k, x in zip(bound.floating, floats, strict=True):
+            values[k] = x
+        return bound.arguments(values)
+
+    if not (operation.differentiable and bound.floating):
+        y = operation.function(*bound.arguments(map(ho.tensor, arrays)), **kwargs)
+        assert_equal(y, reference(operation.name)(*bound.arguments(arrays), **kwargs))
+        return
+    checked(
+        lambda *floats: operation.function(*filled(floats), **kwargs),
+        lambda *floats: reference(operation.name)(*filled(floats), **kwargs),
+        *[arrays[k] for k in bound.floating],
+    )
+
+
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
-@pytest.mark.parametrize("name", BINARY)
-def test_two_tensors_are_broadcast(name, shapes):
-    s = Samples(name)
-    arrays = [s.positive(*shape) for shape in shapes]
-    checked(getattr(ho, name), reference(name), *arrays)
-    checked(lambda b, a: getattr(ho, name)(a, b), lambda b, a: reference(name)(a, b), *arrays)
+@pytest.mark.parametrize("operation", ELEMENTWISE[2])
+def test_two_tensors_are_broadcast(operation, shapes):
+    in_shapes(operation, shapes)
+    in_shapes(operation, shapes[::-1])
 
 
 @pytest.mark.parametrize(
-    "shapes", [((0,), (2, 0), ()), ((3, 1), (4,), (2, 1, 1)), ((), (), (2,)), ((), (), ())], ids=str
+    "shapes", [((0,), (2, 0), ()), ((3, 1), (4,), (2, 1, 1)), ((), (), (2,)), ((2,), (), ()), ((), (), ())], ids=str
 )
-def test_where_and_clip_broadcast_three_tensors(shapes):
-    s = Samples("where")
-    mask = s.mask(*shapes[0])
-    arrays = [s.normal(*shape) for shape in shapes]
-    checked(lambda a, b: ho.where(ho.tensor(mask), a, b), lambda a, b: np.where(mask, a, b), *arrays[1:])
-    checked(ho.clip, reference("clip"), arrays[0], arrays[1] - 9, arrays[2] + 9)
+@pytest.mark.parametrize("operation", ELEMENTWISE[3])
+def test_three_tensors_are_broadcast(operation, shapes):
+    in_shapes(operation, shapes)
+    in_shapes(operation, shapes[1:] + shapes[:1])
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (0, 2, 1)], ids=str)
-@pytest.mark.parametrize("name", UNARY)
-def test_functions_of_one_tensor_take_any_shape(name, shape):
-    checked(getattr(ho, name), reference(name), Samples(name).positive(*shape))
+@pytest.mark.parametrize("operation", ELEMENTWISE[1])
+def test_functions_of_one_tensor_take_any_shape(operation, shape):
+    in_shapes(operation, [shape])
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((0,), None), ((0,), 0), ((2, 0), 1), ((0, 3), (0,)), ((0, 3), (0, 1))])
