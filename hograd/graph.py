@@ -191,7 +191,7 @@ def _bytes(value: Any, seen: set[int]) -> int:
         return sum(_bytes(part, seen) for part in value.values())
     if not hasattr(value, "nbytes"):
         return 0
-    while isinstance(getattr(value, "base", None), np.ndarray):
+    while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
         value = value.base
     if id(value) in seen:
         return 0

@@ -4,6 +4,7 @@ import functools
 import gc
 import itertools
 import math
+import threading
 import tracemalloc
 import weakref
 
@@ -350,3 +351,17 @@ def test_too_few_slots():
         ho.scan(lambda c, _: (c, None), 1.0, length=10_000, checkpoint=("binomial", 2))
     with pytest.raises(ArgumentError, match="consts of type Tensor, expected a tuple"):
         ho.scan(lambda c, _: (c, None), 1.0, length=3, consts=ho.ones(2))
+
+
+def test_draws_of_a_thread_that_drew_nothing_before_are_repeated():
+    found = []
+
+    def fresh():
+        f = ho.checkpoint(lambda x: x * ho.rand())
+        found.extend(x.item() for x in func.grad_and_value(f)(ho.tensor(1.0)))
+        found.extend(x.item() for x in func.grad_and_value(f)(ho.tensor(1.0)))
+
+    thread = threading.Thread(target=fresh)
+    thread.start()
+    thread.join()
+    assert found[0] == found[1] != found[2] == found[3]

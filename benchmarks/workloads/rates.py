@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.registry import YARDSTICK, Data, Refused, Run, Workload
+from benchmarks.registry import YARDSTICK, Data, Run, Workload
 from benchmarks.workloads.digits import CLASSES, halves, one_hot, softmax, with_ones
 
 
@@ -89,18 +89,14 @@ def hograd(data: Data, settings: dict[str, Any], compiled: Callable[[Any], Any])
         inner_loss=lambda params, outer: ho.cross_entropy(x @ params[0] + params[1], labels),
         outer_loss=lambda params, outer: ho.cross_entropy(xv @ params[0] + params[1], labels_v),
         init=start,
+        optimizer=lambda outer: SGD(lr=PerStep(outer["rates"]), momentum=outer["momentum"]),
     )
-    if settings["checkpoint"]:
-        if "checkpoint" not in Reverse.__dataclass_fields__:
-            raise Refused("this hograd's Reverse takes no checkpoint")
-        method = Reverse(settings["steps"], checkpoint="sqrt")  # type: ignore[call-arg]
-    else:
-        method = Reverse(settings["steps"])
+    method = Reverse(settings["steps"], checkpoint="sqrt" if settings["checkpoint"] else "none")
     run = compiled(lambda outer: hypergradient(problem, outer, method).hypergrad)
 
     def result() -> list[Any]:
-        found = run(SGD(lr=PerStep(rates), momentum=momentum))
-        return [found.lr.values, found.momentum]
+        found = run({"rates": rates, "momentum": momentum})
+        return [found["rates"], found["momentum"]]
 
     return result
 

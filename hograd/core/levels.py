@@ -51,7 +51,8 @@ class State(threading.local):
 
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
     there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
-    this thread's random draws; it is made when it is first used. `trace` is the capture of a program that is running.
+    this thread's random draws; it is made when it is first used, in the state `first`. `trace` is the capture of a
+    program that is running.
     """
 
     floor = 0
@@ -60,6 +61,7 @@ class State(threading.local):
     anomaly: Any = None
     trace: Any = None
     generator: Any = None
+    first: Any = None
 
     def __init__(self) -> None:
         self.stack: list[tuple[Level, int, int]] = []

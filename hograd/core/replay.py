@@ -6,26 +6,29 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hograd.core.levels import state
 
 
 class Random(NamedTuple):
-    """The state of this thread's generator at one time, and the vmaps that its draws saw then."""
+    """The state of this thread's generator at one time (None: there was none), and the vmaps that its draws saw."""
 
     state: Any
     visible: frozenset[int]
 
 
 def random_state() -> Random:
-    """The state of this thread's generator, which is made if there is none yet."""
-    if state.generator is None:
-        state.generator = np.random.default_rng()
-    # A program that is being captured counts its draws.
-    source = state.generator.bit_generator if state.trace is None else state.trace
+    """The state of this thread's generator, and what its draws see."""
+    source = _source()
     visible = frozenset([level.number for level, _, _ in state.stack if level.kind == "vmap"])
-    return Random(source.state, visible)
+    return Random(None if source is None else source.state, visible)
+
+
+def _source() -> Any:
+    """What counts draws now; None while nothing has been drawn."""
+    if state.trace is not None:
+        # A program that is being captured counts its draws.
+        return state.trace
+    return None if state.generator is None else state.generator.bit_generator
 
 
 @contextlib.contextmanager
@@ -34,15 +37,17 @@ def replay(random: Random) -> Iterator[None]:
 
     A vmap that was opened since, as `jacrev` does for its backward pass, does not touch what is drawn.
     """
-    before = random_state().state
+    source = _source()
+    before = None if source is None else source.state
     hidden = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number not in random.visible]
-    source = state.generator.bit_generator if state.trace is None else state.trace
-    source.state = random.state
+    if source is not None:
+        source.state = state.first if random.state is None and state.trace is None else random.state
     for level in hidden:
         level.kind = "loop"
     try:
         yield
     finally:
-        source.state = before
+        if source is not None:
+            source.state = before
         for level in hidden:
             level.kind = "vmap"

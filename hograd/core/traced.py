@@ -36,6 +36,10 @@ class Slot:
     def ndim(self) -> int:
         return len(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.example.nbytes)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise self.unreadable("numpy()")
 

@@ -52,6 +52,7 @@ def manual_seed(seed: int) -> Any:
             "its Python code and so would not seed again: call it before, or pass generator= to the draws."
         )
     state.generator = np.random.default_rng(seed)
+    state.first = state.generator.bit_generator.state
     return state.generator
 
 
@@ -65,6 +66,7 @@ def default_generator() -> Any:
     if state.generator is None:
         # Importing numpy.random takes a tenth of the time that importing NumPy does, so it waits until now.
         state.generator = np.random.default_rng()
+        state.first = state.generator.bit_generator.state
     return state.generator
 
 

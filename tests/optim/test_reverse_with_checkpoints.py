@@ -197,3 +197,14 @@ def test_an_optimizer_within_another_counts_its_own_steps():
         value, hypergrad, _ = hypergradient(problem, rates, Reverse(4, checkpoint))
         assert value.item() == 0.25
         np.testing.assert_array_equal(hypergrad.numpy(), [-1, -1, 0, 0])
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "sqrt", ("binomial", 2)], ids=str)
+def test_compiled(checkpoint):
+    problem = problem_with("sgd per step")
+
+    def run(outer):
+        result = hypergradient(problem, outer, Reverse(STEPS, checkpoint))
+        return result.value, result.hypergrad
+
+    close(ho.compile(run)(OUTER), run(OUTER))
