@@ -14,6 +14,10 @@ Which method to choose:
   still.
 - `ZeroOrder` and `PES` ask for values alone.
 
+`bilevel` is the outer loop around any of them. Where even one whole inner training is too much, the algorithms of
+`stochastic` and `penalty` move inner and outer variables together, on batches of both losses; `Online` learns
+hyperparameters of an optimizer while it trains.
+
 Relative to the exact hypergradient, after 100 inner steps of the logistic regression in
 configs/penalised_logistic.yaml, the errors are: Reverse 3e-5; Truncated 3e-1 through 10 steps, 4e-2 through 25;
 FixedPoint the same for as many iterations, and 4e-6 for 100; CG 1e-3 after 2 products, 2e-6 after 5, which is what

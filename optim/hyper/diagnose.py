@@ -20,17 +20,20 @@ class Row:
 
     Attributes:
         name: what it was called.
+        kind: the name of its class, or of its solver's.
         error: |mean hypergradient - exact| / |exact|; for a method that draws, the mean over its repeats.
         spread: standard deviation of one hypergradient around that mean, relative to |exact|; 0 for most methods.
         cosine: of the angle between the mean hypergradient and the exact one.
         value_error: of the outer loss, absolute.
         inner_gradients, hessian_products: number of them in one call.
         seconds: of the fastest call.
+        memory: bytes kept for the way back, or None if the method does not tell.
         residual: of the method's linear system, or None.
         failure: why there is no number, or "".
     """
 
     name: str
+    kind: str = ""
     error: float = np.nan
     spread: float = np.nan
     cosine: float = np.nan
@@ -38,8 +41,17 @@ class Row:
     inner_gradients: int = 0
     hessian_products: int = 0
     seconds: float = np.nan
+    memory: int | None = None
     residual: float | None = None
     failure: str = ""
+
+    @property
+    def work(self) -> int:
+        """Inner gradients and products with the Hessian together: each takes about as long as a training step."""
+        return self.inner_gradients + self.hessian_products
+
+
+HEADS = ("method", "error", "spread", "cosine", "gradients", "products", "seconds", "memory", "residual")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +65,15 @@ class Diagnosis:
     rows: list[Row]
 
     def __str__(self) -> str:
-        heads = ("method", "error", "spread", "cosine", "gradients", "products", "seconds", "residual")
-        table: list[tuple[str, ...]] = [heads]
+        table: list[tuple[str, ...]] = [HEADS]
         for row in self.rows:
             if row.failure:
-                table.append((row.name, row.failure, *[""] * 6))
+                table.append((row.name, row.failure, *[""] * (len(HEADS) - 2)))
                 continue
-            residual = "-" if row.residual is None else f"{row.residual:.1e}"
-            numbers = (f"{row.error:.1e}", f"{row.spread:.1e}", f"{row.cosine:.6f}")
-            counts = (str(row.inner_gradients), str(row.hessian_products), f"{row.seconds:.2g}")
-            table.append((row.name, *numbers, *counts, residual))
-        widths = [max(len(line[i]) for line in table if line[2] or i == 0) for i in range(len(heads))]
+            numbers = (f"{row.error:.1e}", f"{row.spread:.1e}" if row.spread else "-", f"{row.cosine:.6f}")
+            counts = (str(row.inner_gradients), str(row.hessian_products), f"{row.seconds:.2g}", _bytes(row.memory))
+            table.append((row.name, *numbers, *counts, "-" if row.residual is None else f"{row.residual:.1e}"))
+        widths = [max(len(line[i]) for line in table if line[2] or i == 0) for i in range(len(HEADS))]
         lines = []
         for line in table:
             columns = enumerate(zip(line, widths, strict=True))
@@ -71,18 +81,24 @@ class Diagnosis:
             lines.append("  ".join(cells).rstrip())
         return "\n".join(lines)
 
-    def plot(self, axes: Any = None) -> Any:
-        """Error against cost, in gradients and products with the Hessian, on logarithmic axes.
+    def plot(self, axes: Any = None, cost: str = "work") -> Any:
+        """Error against cost, on logarithmic axes: a colour and a line for each kind of method.
+
+        The line of a method that draws reaches up by its spread.
 
         Args:
             axes: Matplotlib axes; new ones by default.
+            cost: "work", inner gradients and products with the Hessian; "seconds"; or "memory", where it is known.
 
         Returns:
             The axes.
 
         Raises:
             MissingExtraError: Matplotlib is not installed.
+            ArgumentError: there is no such cost.
         """
+        if cost not in COSTS:
+            raise ArgumentError(f"Diagnosis.plot: cost is {cost!r}, expected one of {', '.join(map(repr, COSTS))}.")
         if axes is None:
             try:
                 from matplotlib.figure import Figure
@@ -90,17 +106,35 @@ class Diagnosis:
                 raise MissingExtraError(
                     "Diagnosis.plot needs Matplotlib: pip install 'hograd[experiments]', or pass axes."
                 ) from error
-            axes = Figure(layout="constrained").subplots()
+            axes = Figure(figsize=(8, 4.5), layout="constrained").subplots()
+        kinds: dict[str, list[Row]] = {}
         for row in self.rows:
-            if not row.failure:
-                cost = row.inner_gradients + row.hessian_products
-                # Nothing is exact to more than this, and zero has no place on the axis.
-                height = max(row.error, float(np.finfo(np.float64).eps))
-                axes.errorbar(cost, height, yerr=[[0], [row.spread]], fmt="o", label=row.name)
-        axes.set(xscale="log", yscale="log", xlabel="inner gradients and products with the Hessian")
+            if not row.failure and getattr(row, cost):
+                kinds.setdefault(row.kind, []).append(row)
+        for number, (kind, rows) in enumerate(kinds.items()):
+            rows = sorted(rows, key=lambda row: getattr(row, cost))
+            # Nothing is exact to more than this, and zero has no place on the axis.
+            heights = [max(row.error, float(np.finfo(np.float64).eps)) for row in rows]
+            costs, label = [getattr(row, cost) for row in rows], rows[0].name if len(rows) == 1 else kind
+            marker, color = MARKERS[number % len(MARKERS)], f"C{number % 10}"
+            axes.plot(costs, heights, marker=marker, color=color, linewidth=0.8, label=label)
+            for x, height, row in zip(costs, heights, rows, strict=True):
+                if row.spread:
+                    axes.errorbar(x, height, yerr=[[0.0], [row.spread]], fmt="none", ecolor=color, capsize=3)
+        axes.set(xscale="log", yscale="log", xlabel=COSTS[cost])
         axes.set_ylabel("error relative to the exact hypergradient")
-        axes.legend(frameon=False)
+        axes.grid(visible=True, which="major", linewidth=0.3)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return axes
+
+
+COSTS = {
+    "work": "inner gradients and products with the Hessian",
+    "seconds": "seconds",
+    "memory": "bytes kept for the way back",
+}
+#: Not as many as colours, so that two kinds differ in one of both.
+MARKERS = "osD^v<>Pp"
 
 
 def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact: Method, repeats: int = 1) -> Diagnosis:
@@ -153,21 +187,32 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
             rows.append(Row(name, failure=str(error).split(": ", 1)[-1].split(". ")[0]))
             continue
         mean = np.mean(found, axis=0)
+        # The same each time is the same: rounding in the mean is no spread.
+        drawn = any((g != found[0]).any() for g in found)
         length = np.linalg.norm(mean)
         rows.append(
             Row(
                 name,
+                type(getattr(method, "solver", method)).__name__,
                 error=float(np.linalg.norm(mean - target) / size),
-                spread=float(np.sqrt(np.mean([np.sum((g - mean) ** 2) for g in found])) / size),
+                spread=float(np.sqrt(np.mean([np.sum((g - mean) ** 2) for g in found])) / size) if drawn else 0.0,
                 cosine=float(mean @ target / (length * size)) if length else 0.0,
                 value_error=abs(float(result.value) - float(truth.value)),
                 inner_gradients=result.info.inner_gradients,
                 hessian_products=result.info.hessian_products,
                 seconds=seconds,
+                memory=result.info.memory,
                 residual=result.info.residual,
             )
         )
     return Diagnosis(rows)
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "-"
+    power = min(max(len(str(count)) - 1, 0) // 3, 4)
+    return f"{count / 1000**power:.3g} {('B', 'KB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _flat(values: Any) -> Any:

@@ -168,7 +168,7 @@ def _pushed(problem: Bilevel, outer: Any, params: Any, state: Any, number: int, 
 
 
 def _count(outer: Any) -> int:
-    return sum(int(np.prod(np.shape(x))) for x in tree.leaves(outer))
+    return sum(x.numel() for x in tree.leaves(outer))
 
 
 def _directions(outer: Any) -> Any:
@@ -176,11 +176,10 @@ def _directions(outer: Any) -> Any:
     leaves, structure = tree.flatten(outer)
     count, begin, directions = _count(outer), 0, []
     for leaf in leaves:
-        shape = tuple(np.shape(leaf))
-        size = int(np.prod(shape))
-        part = np.zeros((count, size), as_tensor(leaf).dtype)
+        size = leaf.numel()
+        part = np.zeros((count, size), leaf.dtype)
         part[np.arange(begin, begin + size), np.arange(size)] = 1
-        directions.append(as_tensor(part.reshape((count, *shape))))
+        directions.append(as_tensor(part.reshape((count, *leaf.shape))))
         begin += size
     return tree.unflatten(structure, directions)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd import Tensor, as_tensor, func, tree
+from hograd import Tensor, as_tensor, func, graph, tree
 from hograd.core.primitive import ops
 from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, LinearAlgebraError, ShapeError
 from hograd.implicit import Iteration, System, no_transforms
@@ -125,6 +125,7 @@ class Implicit:
             residual=report.residual,
             inner_residual=report.inner_residual,
             converged=report.converged and (found is None or found.converged),
+            memory=report.memory,
             warm_start=report.solutions[0] if len(report.solutions) == 1 else None,
         )
         return Hypergradient(value, hypergrad, info)
@@ -138,6 +139,7 @@ class Report:
     residual: float | None = None
     inner_residual: float | None = None
     converged: bool = True
+    memory: int = 0
     found: Minimum | None = None
     solutions: list[Any] = dataclasses.field(default_factory=list)
 
@@ -245,7 +247,9 @@ class LinearSystem(System):
         b, y, p = x[:n].astype(guess.dtype, copy=False), Tensor(x[n : 2 * n].astype(guess.dtype)), Tensor(x[2 * n :])
 
         def left(y: Any) -> Any:
-            return self.equation.residual(y, p, constants)
+            residual = self.equation.residual(y, p, constants)
+            report.memory = max(report.memory, graph.memory_report(residual).total.bytes)
+            return residual
 
         with no_transforms(), np.errstate(all="ignore"):
             # Recorded once, pulled back through again and again.

@@ -72,5 +72,6 @@ class DARTS:
             hypergrad = tree.map(
                 lambda d, up, down: (d - self.lr * (up - down) / (2 * e)).astype(d.dtype), direct, at(1.0), at(-1.0)
             )
-        info = Info(tree.detach(params), tree.detach(state), self.steps, self.steps + (3 if self.lr else 1))
+        gradients = self.steps + (3 if self.lr else 1)
+        info = Info(tree.detach(params), tree.detach(state), self.steps, gradients, memory=0)
         return Hypergradient(value, hypergrad, info)

@@ -167,7 +167,7 @@ class Info:
         inner_residual: the largest element of the equation that the inner solution is taken to fulfil, usually the
             inner gradient; None if the method does not rest on one.
         converged: False if an iteration ended before it had what it was asked for.
-        memory: bytes that the method kept for the way back; None if it did not measure them.
+        memory: bytes that the method kept for the way back: 0 if it has none, None if it did not measure them.
         warm_start: what the same method can begin with next time, at outer variables nearby; None if nothing.
     """
 

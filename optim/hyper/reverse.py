@@ -61,7 +61,12 @@ class Reverse:
         hypergrad, (value, (params, state, memory)) = func.grad_and_value(trained, has_aux=True)(outer)
         begun.clear()
         info = Info(
-            tree.detach(params), tree.detach(state), self.steps, calls(self.steps, self.checkpoint), memory=memory
+            tree.detach(params),
+            tree.detach(state),
+            self.steps,
+            calls(self.steps, self.checkpoint),
+            hessian_products=self.steps,
+            memory=memory,
         )
         return Hypergradient(value, hypergrad, info)
 

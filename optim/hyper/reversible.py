@@ -120,7 +120,7 @@ class _Run:
         self.m = [np.zeros_like(w) for w in self.w]
         self.first = [w.copy() for w in self.w]
         self.buffers = [np.zeros_like(w) for w in self.w]
-        self.full: list[tuple[int, int, Any]] = []
+        self.full: dict[tuple[int, int], Any] = {}  # by step and place
 
     def forth(self, number: int) -> None:
         """Step `number`."""
@@ -156,7 +156,7 @@ class _Run:
 
     def memory(self) -> int:
         """Bytes of numbers and buffers."""
-        return sum(x.nbytes for x in (*self.w, *self.m, *self.buffers, *(x for _, _, x in self.full)))
+        return sum(x.nbytes for x in (*self.w, *self.m, *self.buffers, *self.full.values()))
 
     def expect_start(self) -> None:
         """Raise unless the way back has led to where it began."""
@@ -171,7 +171,7 @@ class _Run:
         """m <- (n / d) m, without loss."""
         n, d = self._fraction(hyper.momentum, self.m[i])
         if np.max(self.buffers[i], initial=0) >= FULL:
-            self.full.append((number, i, self.buffers[i]))
+            self.full[number, i] = self.buffers[i]
             self.buffers[i] = np.zeros_like(self.m[i])
         whole, rest = np.divmod(self.m[i], d)
         buffer = self.buffers[i] * d + rest
@@ -185,8 +185,7 @@ class _Run:
         buffer = self.buffers[i] * n + digit
         self.buffers[i], rest = np.divmod(buffer, d)
         self.m[i] = whole * d + rest
-        if self.full and self.full[-1][:2] == (number, i):
-            self.buffers[i] = self.full.pop()[2]
+        self.buffers[i] = self.full.pop((number, i), self.buffers[i])
 
     def _added(self, hyper: SimpleNamespace, g: Any, number: int) -> Any:
         # The first step takes the gradient as it is, as SGD does.

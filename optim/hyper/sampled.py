@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hograd import as_tensor, func, tree, zeros_like
-from hograd.errors import ArgumentError
+from hograd import Tensor, as_tensor, func, tree, zeros_like
+from hograd.errors import ArgumentError, ConvergenceError
 from optim.hyper.problem import Bilevel, expect_count
 
 
@@ -127,11 +127,29 @@ class Algorithm:
         return dataclasses.replace(moved, number=at.number + 1, drawn=drawn)
 
     def run(self, problem: Bilevel, outer: Any, steps: int) -> Position:
-        """`steps` steps from the start."""
+        """`steps` steps from the start.
+
+        Args:
+            problem: the bilevel problem.
+            outer: where to begin: a tree of floating tensors or numbers.
+            steps: number of steps, >= 0.
+
+        Returns:
+            The last `Position`.
+
+        Raises:
+            ConvergenceError: the outer variables are not finite.
+        """
         expect_count("steps", steps)
         at = self.init(problem, outer)
-        for _ in range(steps):
+        for number in range(steps):
             at = self.step(problem, at)
+            # What is mapped or compiled has no numbers to look at yet.
+            if any(type(x) is Tensor and not bool(x.isfinite().all()) for x in tree.leaves(at.outer)):
+                raise ConvergenceError(
+                    f"{type(self).__name__}: the outer variables are not finite after step {number}. Lower outer_lr, "
+                    "or inner_lr where the inner training diverges."
+                )
         return at
 
     def move(self, sampler: Sampler, at: Position) -> Position:

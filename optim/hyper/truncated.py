@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hograd import func, tree
+from hograd import func, graph, tree
 from hograd.errors import ArgumentError
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count
 
@@ -61,8 +61,11 @@ class Truncated:
         def trained(outer: Any) -> Any:
             params, state = before or begun(outer)
             params, state = advanced(params, state, outer, self.steps - self.last, self.steps)
-            return problem.outer_loss(params, outer), (params, state)
+            value = problem.outer_loss(params, outer)
+            return value, (params, state, graph.memory_report(value).total.bytes)
 
-        hypergrad, (value, (params, state)) = func.grad_and_value(trained, has_aux=True)(outer)
-        info = Info(tree.detach(params), tree.detach(state), self.steps, self.steps, hessian_products=self.last)
+        hypergrad, (value, (params, state, memory)) = func.grad_and_value(trained, has_aux=True)(outer)
+        info = Info(
+            tree.detach(params), tree.detach(state), self.steps, self.steps, hessian_products=self.last, memory=memory
+        )
         return Hypergradient(value, hypergrad, info)

@@ -79,7 +79,8 @@ class ZeroOrder:
             weights = values[0] / self.sigma
         hypergrad = tree.map(lambda x, e: _weighted(weights, e).astype(x.dtype), outer, noise)
         gradients = self.steps * (1 + len(shifts) * self.samples)
-        return Hypergradient(value, hypergrad, Info(tree.detach(params), tree.detach(state), self.steps, gradients))
+        info = Info(tree.detach(params), tree.detach(state), self.steps, gradients, memory=0)
+        return Hypergradient(value, hypergrad, info)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,7 @@ class PES:
             value = value + result.value / windows
             total = tree.map(lambda x, g: x + g / windows, total, result.hypergrad)
         params = results[-1].info.params if results else tree.detach(problem.start(outer)[0])
-        info = Info(params, None, self.steps, 2 * self.samples * self.steps, warm_start=particles)
+        info = Info(params, None, self.steps, 2 * self.samples * self.steps, memory=0, warm_start=particles)
         return Hypergradient(value, total, info)
 
     def start(self, problem: Bilevel, outer: Any) -> Particles:
@@ -207,7 +208,8 @@ class PES:
         value = (ends[0][0].mean() + ends[1][0].mean()) / 2
         moved = Particles((ends[0][1], ends[1][1]), whole[0], persistent, particles.number + self.window)
         params = tree.map(lambda x: x[0], ends[0][1][0])
-        info = Info(tree.detach(params), None, moved.number, 2 * self.samples * self.window, warm_start=moved)
+        gradients = 2 * self.samples * self.window
+        info = Info(tree.detach(params), None, moved.number, gradients, memory=0, warm_start=moved)
         return Hypergradient(value, hypergrad, info), moved
 
 

@@ -132,7 +132,7 @@ def test_diagnosis_tells_error_direction_and_cost():
     assert rows["smoothed"].inner_gradients == 400 * 5
     assert "diverges" in rows["diverging"].failure
     table = str(found).splitlines()
-    assert " ".join(table[0].split()) == "method error spread cosine gradients products seconds residual"
+    assert " ".join(table[0].split()) == "method error spread cosine gradients products seconds memory residual"
     assert len(table) == 7
     assert max(map(len, table)) < 160
 
@@ -143,11 +143,26 @@ def hypergradient_error(method, outer, exact):
 
 
 def test_a_diagnosis_is_drawn():
-    methods = {"cg": Implicit(CG(), steps=400), "reverse": Reverse(400)}
-    found = diagnose(RIDGE, -1.0, methods, Implicit(Dense(), steps=400))
+    methods = {
+        "cg 2": Implicit(CG(steps=2), steps=400),
+        "cg 1": Implicit(CG(steps=1), steps=400),
+        "reverse": Reverse(400),
+        "drawn": ZeroOrder(steps=400, samples=2, seed=np.random.default_rng(0)),
+    }
+    found = diagnose(RIDGE, -1.0, methods, Implicit(Dense(), steps=400), repeats=2)
     axes = found.plot()
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cg", "reverse"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CG", "reverse", "drawn"]
     assert axes.get_yscale() == "log"
+    # Of one kind, a line in the order of the cost.
+    line = axes.get_lines()[0]
+    assert line.get_xdata().tolist() == [row.work for row in (found.rows[1], found.rows[0])] == [403, 404]
+    assert line.get_ydata().tolist() == [found.rows[1].error, found.rows[0].error]
+    assert len(axes.containers) == 1
+    by_memory = found.plot(cost="memory")
+    assert by_memory.get_xlabel() == "bytes kept for the way back"
+    assert len(by_memory.get_legend().get_texts()) == 2
+    with pytest.raises(ArgumentError, match="cost is 'price', expected one of 'work', 'seconds', 'memory'"):
+        found.plot(cost="price")
 
 
 def test_a_diagnosis_needs_something_to_be_relative_to():

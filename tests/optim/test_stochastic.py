@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import hograd as ho
-from hograd.errors import ArgumentError
+from hograd.errors import ArgumentError, ConvergenceError
 from optim.hyper import Bilevel
 from optim.hyper.penalty import BOME, F2SA
 from optim.hyper.stochastic import BSA, FSLA, MRBO, SABA, SOBA, SUSTAIN, TTSA, AmIGO, StocBiO
@@ -316,6 +316,31 @@ def test_trees():
     found = SOBA(inner_lr=0.25, outer_lr=0.1).run(tree_problem, {"x": ho.zeros(2), "y": 0.5}, 400)
     np.testing.assert_allclose(found.outer["x"].numpy(), [1, 1], rtol=1e-5)
     assert float(found.outer["y"]) == pytest.approx(-2, rel=1e-5)
+
+
+def test_a_run_that_diverges_says_where():
+    with (
+        pytest.raises(ConvergenceError, match="SOBA: the outer variables are not finite after step [0-9]+"),
+        np.errstate(all="ignore"),
+    ):
+        SOBA(inner_lr=50.0, outer_lr=50.0).run(problem(), ho.tensor(START), 2000)
+
+
+def test_a_run_can_be_differentiated_mapped_and_compiled():
+    method = SOBA(inner_lr=0.5, outer_lr=0.1)
+
+    def end(a):
+        return method.run(problem(), a, 4).outer
+
+    # Every step is linear in its start, so differences are exact.
+    jacobian = ho.func.jacrev(end)(ho.tensor(START)).numpy()
+    for i, unit in enumerate(np.eye(3)):
+        difference = end(ho.tensor(START + unit)) - end(ho.tensor(START))
+        np.testing.assert_allclose(jacobian[:, i], difference.numpy(), rtol=1e-10, atol=1e-12)
+    both = np.stack([START, 2 * START])
+    exact = [end(ho.tensor(a)).numpy() for a in both]
+    np.testing.assert_allclose(ho.func.vmap(end)(ho.tensor(both)).numpy(), exact, rtol=1e-12)
+    np.testing.assert_allclose([ho.compile(end)(ho.tensor(a)).numpy() for a in both], exact, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,47 @@ def test_value_and_antithetic_estimate_of_a_quadratic_direction_by_direction():
     assert found.info.inner_gradients == 3 * 7
 
 
+@pytest.mark.parametrize("form", ["plain", "forward", "antithetic"])
+def test_one_estimate_is_its_formula_written_out(form):
+    def loss(a):  # a step of rate 0.1 on w^2 leads from 1 to 0.8
+        return (a**3).sum() + a[0] * a[1] + 0.64 * a[0]
+
+    problem = dataclasses.replace(CUBE, outer_loss=lambda w, a: CUBE.outer_loss(w, a) + (w**2).sum() * a[0])
+    a, sigma = A.numpy(), 0.7
+    noise = np.random.default_rng(9).standard_normal((5, 2))
+    estimates = []
+    for e in noise:
+        up, here, down = loss(a + sigma * e), loss(a), loss(a - sigma * e)
+        scale = {"plain": up / sigma, "forward": (up - here) / sigma, "antithetic": (up - down) / (2 * sigma)}[form]
+        estimates.append(scale * e)
+    value, found, info = hypergradient(problem, A, ZeroOrder(1, sigma=sigma, samples=5, form=form, seed=9))
+    np.testing.assert_allclose(found.numpy(), np.mean(estimates, axis=0), rtol=1e-12)
+    assert float(value) == pytest.approx(loss(a), rel=1e-13)
+    assert info.inner_gradients == (11 if form == "antithetic" else 6)
+
+
+def test_one_estimate_of_persistent_strategies_is_its_formula_written_out():
+    sigma, lr, a = 0.7, 0.25, A.numpy()
+    random = np.random.default_rng(3)
+    runs = {sign: np.ones((4, 2)) for sign in (1, -1)}
+    summed, estimates, values = np.zeros((4, 2)), [], []
+    for _ in range(3):
+        noise = random.standard_normal((4, 2))
+        summed = summed + noise
+        losses = {}
+        for sign, w in runs.items():
+            for _ in range(2):
+                w = w - lr * 2 * (w - a - sign * sigma * noise)
+            runs[sign], losses[sign] = w, (w**3).sum(1)
+        estimates.append(((losses[1] - losses[-1])[:, None] / (2 * sigma) * summed).mean(0))
+        values.append((losses[1].mean() + losses[-1].mean()) / 2)
+    problem = Bilevel(lambda w, a: ((w - a) ** 2).sum(), lambda w, a: (w**3).sum(), ho.ones(2), SGD(lr=lr))
+    value, found, info = hypergradient(problem, A, PES(6, window=2, sigma=sigma, samples=4, seed=3))
+    np.testing.assert_allclose(found.numpy(), np.mean(estimates, axis=0), rtol=1e-12)
+    assert float(value) == pytest.approx(np.mean(values), rel=1e-12)
+    assert info.inner_gradients == 2 * 4 * 6
+
+
 def test_what_the_forms_take_out_of_the_variance():
     spread = {}
     for form in ("plain", "forward", "antithetic"):
