@@ -32,8 +32,10 @@ from hograd.ops import exchange as _exchange
 from hograd.ops import exponentials as _exponentials
 from hograd.ops import extrema as _extrema
 from hograd.ops import gather as _gather
+from hograd.ops import images as _images
 from hograd.ops import index as _index
 from hograd.ops import join as _join
+from hograd.ops import labels as _labels
 from hograd.ops import layers as _layers
 from hograd.ops import linalg_factor as _linalg_factor
 from hograd.ops import linalg_norms as _linalg_norms
@@ -42,11 +44,13 @@ from hograd.ops import logic as _logic
 from hograd.ops import losses as _losses
 from hograd.ops import margins as _margins
 from hograd.ops import masks as _masks
+from hograd.ops import noise as _noise
 from hograd.ops import normalization as _normalization
 from hograd.ops import order as _order
 from hograd.ops import pad as _pad
 from hograd.ops import patches as _patches
 from hograd.ops import pool as _pool
+from hograd.ops import pool_adaptive as _pool_adaptive
 from hograd.ops import products as _products
 from hograd.ops import queries as _queries
 from hograd.ops import random as _random
@@ -78,8 +82,10 @@ from hograd.ops.exchange import *
 from hograd.ops.exponentials import *
 from hograd.ops.extrema import *
 from hograd.ops.gather import *
+from hograd.ops.images import *
 from hograd.ops.index import *
 from hograd.ops.join import *
+from hograd.ops.labels import *
 from hograd.ops.layers import *
 from hograd.ops.linalg_factor import *
 from hograd.ops.linalg_norms import *
@@ -90,11 +96,13 @@ from hograd.ops.logic import *
 from hograd.ops.losses import *
 from hograd.ops.margins import *
 from hograd.ops.masks import *
+from hograd.ops.noise import *
 from hograd.ops.normalization import *
 from hograd.ops.order import *
 from hograd.ops.pad import *
 from hograd.ops.patches import *
 from hograd.ops.pool import *
+from hograd.ops.pool_adaptive import *
 from hograd.ops.products import *
 from hograd.ops.queries import *
 from hograd.ops.random import *
@@ -250,8 +258,10 @@ __all__ += _exchange.__all__
 __all__ += _exponentials.__all__
 __all__ += _extrema.__all__
 __all__ += _gather.__all__
+__all__ += _images.__all__
 __all__ += _index.__all__
 __all__ += _join.__all__
+__all__ += _labels.__all__
 __all__ += _layers.__all__
 __all__ += _linalg_factor.__all__
 __all__ += _linalg_norms.__all__
@@ -260,11 +270,13 @@ __all__ += _logic.__all__
 __all__ += _losses.__all__
 __all__ += _margins.__all__
 __all__ += _masks.__all__
+__all__ += _noise.__all__
 __all__ += _normalization.__all__
 __all__ += _order.__all__
 __all__ += _pad.__all__
 __all__ += _patches.__all__
 __all__ += _pool.__all__
+__all__ += _pool_adaptive.__all__
 __all__ += _products.__all__
 __all__ += _queries.__all__
 __all__ += _random.__all__

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import is_number
 from hograd.core import fast
 from hograd.core.batching import with_shape
 from hograd.core.declare import case, general, operation
@@ -16,7 +15,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, below
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import tensor_of
-from hograd.ops.random import rand
+from hograd.ops.noise import dropout
 from hograd.ops.reduce import ones as _ones
 
 
@@ -72,7 +71,7 @@ _affine = fast.several(
     )
 )
 
-__all__ = ["bilinear", "dropout", "embedding", "linear", "scaled_dot_product_attention"]
+__all__ = ["bilinear", "embedding", "linear", "scaled_dot_product_attention"]
 
 
 @operation(
@@ -196,36 +195,6 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
         return rows
     padding = ops.expand_dims(ops.eq(x, padding_idx % weight.shape[0]), -1)
     return ops.where(padding, rows.detach(), rows)
-
-
-@operation(
-    None,
-    lambda s: [case(s.normal(3, 4), 0.0), case(s.normal(3, 4), 1.0), case(s.normal(3), 0.3, training=False)],
-)
-def dropout(x: Any, p: float = 0.5, training: bool = True, *, generator: Any = None) -> Tensor:
-    """Each element 0 with probability p, and the others divided by 1 - p.
-
-    Args:
-        x: floating tensor (`input`).
-        p: in [0, 1].
-        training: False: x as it is.
-        generator: a `numpy.random.Generator`; default the thread's own. Equal states give equal draws.
-
-    >>> import hograd as ho
-    >>> ho.dropout(ho.tensor([1.0, 2.0]), 1.0)
-    tensor([0., 0.])
-    """
-    x = tensor_of(x, "dropout")
-    if not isinstance(p, Tensor) and not is_number(p):
-        raise DtypeError(f"dropout got p {p!r}, expected a number.")
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}.")
-    if not training or p == 0:
-        return ops.clone(x)
-    if p == 1:
-        return x * 0.0
-    kept = ops.ge(rand(x.shape, generator=generator), p)
-    return ops.where(kept, x / (1 - p), 0.0)
 
 
 def _causal(scores: Any) -> Any:

@@ -53,12 +53,14 @@ def alike(prediction: Any, target: Any, name: str, first: str = "x") -> tuple[Te
     return prediction, target
 
 
-def _least(x: Any) -> float:
-    """The least number of a tensor, inf of none; read from the data, whatever follows them."""
+def extremes(x: Any) -> tuple[float, float]:
+    """The least and the largest number of a tensor, inf and -inf of none; read from the data, whatever follows them."""
     while isinstance(x, Tensor):
         x = x.value
     # While a function is compiled there is nothing to look at.
-    return float(np.minimum.reduce(x, axis=None)) if is_array(x) and x.size else math.inf
+    if not (is_array(x) and x.size):
+        return math.inf, -math.inf
+    return float(np.minimum.reduce(x, axis=None)), float(np.maximum.reduce(x, axis=None))
 
 
 def _pull_squares(a: Any, b: Any, g: Any) -> Any:
@@ -242,7 +244,7 @@ def gaussian_nll_loss(
             var = ops.expand_dims(var, -1)
         elif x.ndim != var.ndim or sum(v for n, v in zip(x.shape, var.shape, strict=True) if n != v) != 1:
             raise ShapeError(f"{name}: var is of incorrect size {tuple(var.shape)} for x of shape {tuple(x.shape)}.")
-    if _least(var) < 0:
+    if extremes(var)[0] < 0:
         raise ArgumentError(f"{name}: var has negative entries, expected variances.")
     # The limit moves the value but not the derivative.
     var = var + (ops.clip(var, eps) - var).detach()

@@ -1,4 +1,4 @@
-"""Pooling in 1 and 2 dimensions; names, arguments and defaults are PyTorch's."""
+"""Pooling of windows in 1 to 3 dimensions; names, arguments and defaults are PyTorch's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hograd.ops.axes import beside, tensor_of
 from hograd.ops.conv import per_axis
 from hograd.ops.windows import Geometry, places
 
-__all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
 
 def _windows_kernel(x: Any, geometry: Geometry) -> Any:
@@ -127,25 +127,6 @@ def _avg_pool(
     return total / wrap(np.asarray(counts.astype(x.dtype), like=below(x)))
 
 
-def adaptive(x: Any, output_size: Any, rank: int, name: str) -> Tensor:
-    """Means of windows that cover the last `rank` axes evenly."""
-    x = tensor_of(x, name)
-    if x.ndim not in (rank + 1, rank + 2):
-        raise ShapeError(f"{name}: x has shape {tuple(x.shape)}, expected ([n,] channels, and {rank} more).")
-    wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    if len(wanted) not in (1, rank):
-        raise ArgumentError(f"{name}: output_size is {output_size!r}, expected a whole number, or {rank} of them.")
-    for axis, count in enumerate(wanted if len(wanted) == rank else wanted * rank, x.ndim - rank):
-        n = x.shape[axis]
-        if count is None or count == n:
-            continue
-        (count,) = per_axis(count, 1, "output_size")
-        lead = (slice(None),) * axis
-        parts = [ops.mean(x[(*lead, slice(i * n // count, -(-(i + 1) * n // count)))], axis) for i in range(count)]
-        x = ops.stack(parts, axis)
-    return x
-
-
 @operation(
     None,
     lambda s: [
@@ -219,6 +200,36 @@ def max_pool2d(
 @operation(
     None,
     lambda s: [
+        case(s.normal(2, 2, 4, 3), (2, 2, 3)),
+        case(s.normal(1, 1, 3, 4, 4), 2, stride=(1, 2, 2), padding=(0, 1, 0), dilation=(2, 1, 1)),
+    ],
+)
+def max_pool3d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Largest element of each window; as `max_pool2d`, with three numbers where that has two.
+
+    Args:
+        x: shape ([n,] channels, depth, height, width) (`input`).
+        kernel_size, stride, padding, dilation: one number or three.
+        ceil_mode, return_indices: as for `max_pool2d`.
+
+    >>> import hograd as ho
+    >>> ho.max_pool3d(ho.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), (1, 2, 2))
+    tensor([[[[3.]]]])
+    """
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, 3)
+
+
+@operation(
+    None,
+    lambda s: [
         case(s.normal(2, 3, 7), 3),
         case(s.normal(3, 8), 3, 2, 1),
         case(s.normal(1, 2, 8), 3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
@@ -285,31 +296,31 @@ def avg_pool2d(
     return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, 2)
 
 
-@operation(None, lambda s: [case(s.normal(2, 3, 7), 3), case(s.normal(3, 6), 2)])
-def adaptive_avg_pool1d(x: Any, output_size: Any) -> Tensor:
-    """Means of `output_size` windows that cover the axis evenly.
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(2, 2, 4, 3), (2, 2, 3)),
+        case(s.normal(1, 1, 3, 4, 4), 2, stride=1, padding=(0, 1, 1), count_include_pad=False),
+    ],
+)
+def avg_pool3d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Mean of each window; as `avg_pool2d`, with three numbers where that has two.
 
     Args:
-        x: shape ([n,] channels, length) (`input`).
-        output_size: how many; None: as many as there are elements.
+        x: shape ([n,] channels, depth, height, width) (`input`).
+        kernel_size, stride, padding: one number or three.
+        ceil_mode, count_include_pad, divisor_override: as for `avg_pool2d`.
 
     >>> import hograd as ho
-    >>> ho.adaptive_avg_pool1d(ho.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
-    tensor([[2., 1.]])
+    >>> ho.avg_pool3d(ho.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), (1, 2, 2))
+    tensor([[[[1.5000]]]])
     """
-    return adaptive(x, output_size, 1, "adaptive_avg_pool1d")
-
-
-@operation(None, lambda s: [case(s.normal(2, 2, 5, 4), (3, 2)), case(s.normal(2, 4, 5), 1)])
-def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
-    """Means of windows that cover the axes evenly.
-
-    Args:
-        x: shape ([n,] channels, height, width) (`input`).
-        output_size: how many, one number or two; None: as many as there are elements.
-
-    >>> import hograd as ho
-    >>> ho.adaptive_avg_pool2d(ho.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 1)
-    tensor([[[1.5000]]])
-    """
-    return adaptive(x, output_size, 2, "adaptive_avg_pool2d")
+    return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, 3)

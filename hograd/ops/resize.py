@@ -13,7 +13,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import beside, tensor_of
-from hograd.ops.pool import adaptive
+from hograd.ops.pool_adaptive import adaptive_means
 
 __all__ = ["interpolate"]
 
@@ -178,7 +178,7 @@ def interpolate(
         if not recompute_scale_factor:
             scales = [1 / float(f) for f in factors]
     if mode == "area":
-        return adaptive(x, tuple(lengths), rank, "interpolate")
+        return adaptive_means(x, tuple(lengths), rank, "interpolate")
     for axis, (n, count, scale) in enumerate(zip(old, lengths, scales, strict=True), 2):
         if n != count or scale not in (None, 1.0):
             x = _resampled(x, axis, _TAPS[mode](n, count, scale, bool(align_corners)))

@@ -80,8 +80,17 @@ DIFFERENCES = [
         "gradient",
         "PyTorch's slope is 1/6 as it is in float32.",
     ),
+    Difference(
+        "nn.functional.ctc_loss",
+        "gradient",
+        "PyTorch's is right behind log_softmax alone, where both agree; hograd's is that by the arguments as they are.",
+    ),
     # Draws
-    Difference("nn.functional.dropout", "draws", "The generators draw other numbers."),
+    Difference(
+        "nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d nn.functional.alpha_dropout",
+        "draws",
+        "The generators draw other numbers.",
+    ),
     Difference(
         "nn.functional.scaled_dot_product_attention", "draws", "The generators draw other numbers.", given("dropout_p")
     ),
@@ -151,7 +160,11 @@ DIFFERENCES = [
         "accepted",
         "The bounds may be tensors, whose values are not looked at.",
     ),
-    Difference("nn.functional.max_pool1d", "accepted", "There may be no channels, as there may be no examples."),
+    Difference(
+        "nn.functional.max_pool1d nn.functional.max_pool3d",
+        "accepted",
+        "There may be no channels, as there may be no examples.",
+    ),
     Difference(
         "roll fft.fft2 fft.fftn fft.ifft2 fft.ifftn",
         "accepted",

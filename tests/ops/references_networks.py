@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from .references_images import IMAGES
+from .references_labels import LABELS
 from .references_losses import LOSSES, REDUCTIONS
 from .references_pool import POOLS
 from .references_resize import RESIZE
@@ -221,7 +223,11 @@ NETWORKS: dict[str, Any] = {
     "normalize": _normalize,
     "linear": _linear,
     "embedding": lambda x, weight, padding_idx=None: weight[x],
-    "dropout": lambda x, p=0.5, training=True: x * float(not (training and p == 1)),
+    **dict.fromkeys(
+        ["dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"],
+        # All of it or nothing: draws are in test_random.py.
+        lambda x, p=0.5, training=True: x * float(not (training and p == 1)),
+    ),
     "scaled_dot_product_attention": _attention,
     "conv1d": _conv,
     "conv2d": _conv,
@@ -229,6 +235,8 @@ NETWORKS: dict[str, Any] = {
     "conv_transpose1d": _conv_transpose,
     "conv_transpose2d": _conv_transpose,
     "conv_transpose3d": _conv_transpose,
+    **IMAGES,
+    **LABELS,
     **LOSSES,
     **POOLS,
     **RESIZE,

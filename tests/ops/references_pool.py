@@ -46,22 +46,24 @@ def _avg_pool(rank: int) -> Any:
     return function
 
 
-def _adaptive(rank: int) -> Any:
+def _adaptive(rank: int, of: Any = np.mean) -> Any:
     def function(x, output_size) -> Any:
         for axis, count in enumerate(np.broadcast_to(output_size, rank), x.ndim - rank):
             n = x.shape[axis]
             spans = [range(math.floor(i * n / count), math.ceil((i + 1) * n / count)) for i in range(count)]
-            x = np.stack([np.take(x, span, axis).mean(axis) for span in spans], axis)
+            x = np.stack([of(np.take(x, span, axis), axis) for span in spans], axis)
         return x
 
     return function
 
 
 POOLS: dict[str, Any] = {
-    "max_pool1d": _max_pool(1),
-    "max_pool2d": _max_pool(2),
-    "avg_pool1d": _avg_pool(1),
-    "avg_pool2d": _avg_pool(2),
-    "adaptive_avg_pool1d": _adaptive(1),
-    "adaptive_avg_pool2d": _adaptive(2),
+    f"{name}{rank}d": function(rank)
+    for rank in (1, 2, 3)
+    for name, function in {
+        "max_pool": _max_pool,
+        "avg_pool": _avg_pool,
+        "adaptive_avg_pool": _adaptive,
+        "adaptive_max_pool": lambda rank: _adaptive(rank, np.max),
+    }.items()
 }

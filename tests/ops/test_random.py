@@ -7,6 +7,7 @@ import pytest
 
 import hograd as ho
 from hograd import func
+from hograd.check import gradcheck
 from hograd.errors import LevelError
 
 DRAWS = {
@@ -16,6 +17,11 @@ DRAWS = {
     "randperm": lambda: ho.randperm(20),
     "normal": lambda: ho.normal(ho.zeros(3, 2), 2.0),
     "bernoulli": lambda: ho.bernoulli(ho.full((40,), 0.5)),
+    "gumbel_softmax": lambda: ho.gumbel_softmax(ho.zeros(3, 2)),
+    "dropout1d": lambda: ho.dropout1d(ho.ones(40, 2)),
+    "dropout2d": lambda: ho.dropout2d(ho.ones(4, 10, 1, 2)),
+    "dropout3d": lambda: ho.dropout3d(ho.ones(40, 1, 1, 2)),
+    "alpha_dropout": lambda: ho.alpha_dropout(ho.ones(40), training=True),
     "rand_like": lambda: ho.rand_like(ho.zeros(3, 2)),
     "randn_like": lambda: ho.randn_like(ho.zeros(3, 2)),
 }
@@ -102,3 +108,55 @@ def test_nested_vmaps_draw_for_every_pair():
     outer = func.vmap(func.vmap(inner, randomness="same"), randomness="different")(ho.zeros(2, 3)).numpy()
     assert (outer[:, 0] == outer[:, 1]).all()
     assert (outer[0] != outer[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("drop", "shape", "lead"),
+    [(ho.dropout1d, (500, 4), 1), (ho.dropout2d, (50, 20, 2, 3), 2), (ho.dropout3d, (25, 40, 2, 1, 3), 2)],
+)
+def test_dropout_of_channels_drops_all_of_a_channel_or_nothing(drop, shape, lead):
+    ho.manual_seed(0)
+    x = ho.ones(*shape, requires_grad=True)
+    y = drop(x, 0.25)
+    channels = y.detach().numpy().reshape(*shape[:lead], -1)
+    assert (channels == channels[..., :1]).all()
+    assert set(channels.ravel().tolist()) == {0.0, 1 / 0.75}
+    assert abs(channels.mean() - 1) < 0.1
+    np.testing.assert_array_equal(ho.grad(y.sum(), x)[0].numpy(), y.detach().numpy())
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    ho.manual_seed(0)
+    x = ho.randn(20000, requires_grad=True)
+    y = ho.alpha_dropout(x, 0.3, training=True)
+    assert abs(y.mean().item()) < 0.03
+    assert abs(y.var().item() - 1) < 0.03
+    slopes = np.unique(ho.grad(y.sum(), x)[0].numpy())
+    assert slopes[0] == 0
+    assert len(slopes) == 2
+
+
+def test_gumbel_softmax_draws_classes_with_their_probabilities_and_has_a_derivative():
+    ho.manual_seed(0)
+    p = np.array([0.5, 0.3, 0.2])
+    logits = ho.tensor(np.log(p) * np.ones((20000, 1)), requires_grad=True)
+    hard = ho.gumbel_softmax(logits, tau=0.7, hard=True)
+    assert set(np.unique(hard.detach().numpy().round(12))) == {0.0, 1.0}
+    np.testing.assert_allclose(hard.mean(0).detach().numpy(), p, atol=0.02)
+    draw = np.random.default_rng(3)
+    state = draw.bit_generator.state
+    weights = ho.tensor(np.random.default_rng(1).normal(size=(5, 3)))
+    small = ho.tensor(np.random.default_rng(2).normal(size=(5, 3)))
+
+    def total(hard):
+        def value(x, tau):
+            draw.bit_generator.state = state
+            return (ho.gumbel_softmax(x, tau, hard, generator=draw) * weights).sum()
+
+        return value
+
+    assert gradcheck(total(False), (small, ho.tensor(0.8)), order=2)
+    for of_hard, of_soft in zip(
+        *[func.grad(total(h), (0, 1))(small, ho.tensor(0.8)) for h in (True, False)], strict=True
+    ):
+        np.testing.assert_allclose(of_hard.numpy(), of_soft.numpy(), rtol=1e-12)
