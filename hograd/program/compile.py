@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import threading
 from collections import OrderedDict
@@ -19,7 +20,7 @@ from hograd.core.levels import state
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 from hograd.program.capture import capture
-from hograd.program.derived import Executable, Staged, call
+from hograd.program.derived import Executable, Settings, Staged, call
 from hograd.program.ir import Program
 from hograd.program.passes import PASSES
 
@@ -36,13 +37,14 @@ class Compiled:
         static_argnames: Sequence[str],
         cache_size: int,
         passes: Sequence[str] | None,
+        threads: int,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.backend = backend
         self.static = tuple(static_argnames)
         self.cache_size = cache_size
-        self.passes = None if passes is None else tuple(passes)
+        self.settings = Settings(None if passes is None else tuple(passes), backend, threads)
         self.signature = inspect.signature(function) if self.static else None
         if self.signature is not None:
             for name in self.static:
@@ -162,7 +164,7 @@ class Compiled:
             return entry.flatten(result)
 
         program = capture(flat, [example(v) for v in dynamic], self.name)
-        entry.executable = Executable(program, self.name, self.passes)
+        entry.executable = Executable(program, self.name, self.settings)
         entry.staged = Staged.of(entry.executable, flat)
         return entry
 
@@ -231,6 +233,7 @@ def compile(
     static_argnames: Sequence[str] | str = (),
     cache_size: int = 64,
     passes: Sequence[str] | None = None,
+    threads: int | None = None,
 ) -> Any:
     """`f`, run once to capture what it computes, and from then on replayed without its Python code.
 
@@ -246,6 +249,8 @@ def compile(
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.
         passes: names of the optimising passes that run, of `hograd.program.passes.PASSES`; default all.
+        threads: of the backend "native", how many threads may share the work along a batch that was mapped; default
+            `OMP_NUM_THREADS`, or the number of processors.
 
     Returns:
         A function of the same arguments; `.program(*args)` is the listing of what runs for them, `.source(*args)` the
@@ -266,8 +271,10 @@ def compile(
     """
     if backend not in BACKENDS:
         raise ArgumentError(f"backend is {backend!r}, expected 'numpy' or 'native'.")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ArgumentError(f"threads is {threads!r}, expected an integer of at least 1, or None.")
     if backend == "native":
-        raise MissingExtraError("backend='native' needs the extra `jit`: pip install 'hograd[jit]'.")
+        threads = _native_threads(threads)
     if cache_size < 1:
         raise ArgumentError(f"cache_size is {cache_size}, expected at least 1.")
     unknown = sorted(set(passes or ()) - set(PASSES))
@@ -275,5 +282,16 @@ def compile(
         raise ArgumentError(f"passes names {unknown[0]!r}, expected some of {', '.join(PASSES)}.")
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     if f is None:
-        return lambda function: Compiled(function, backend, names, cache_size, passes)
-    return Compiled(f, backend, names, cache_size, passes)
+        return lambda function: Compiled(function, backend, names, cache_size, passes, threads or 1)
+    return Compiled(f, backend, names, cache_size, passes, threads or 1)
+
+
+def _native_threads(chosen: int | None) -> int:
+    """The number of threads for machine code, if that can be made."""
+    try:
+        importlib.import_module("llvmlite")
+    except ImportError as error:
+        raise MissingExtraError("backend='native' needs the extra `jit`: pip install \"hograd[jit]\".") from error
+    from hograd.program.native.threads import default_count
+
+    return chosen or default_count()

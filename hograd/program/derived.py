@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,14 +21,36 @@ from hograd.program.passes import optimize
 from hograd.program.replay_numpy import Replay
 
 
+class Settings(NamedTuple):
+    """How programs are optimised and run.
+
+    Attributes:
+        passes: names of the passes, or None for all.
+        backend: "numpy" or "native".
+        threads: of the backend "native", how many may share the work.
+    """
+
+    passes: Iterable[str] | None = None
+    backend: str = "numpy"
+    threads: int = 1
+
+    def replay(self, program: Program, name: str) -> Any:
+        """The code of a program: a function of arrays with the attribute `source`."""
+        if self.backend == "numpy":
+            return Replay(program, name)
+        from hograd.program.native.replay import NativeReplay
+
+        return NativeReplay(program, name, self.threads)
+
+
 class Executable:
     """A program with the code that runs it on arrays."""
 
-    def __init__(self, program: Program, name: str, passes: Iterable[str] | None) -> None:
-        self.program = optimize(program, passes)
+    def __init__(self, program: Program, name: str, settings: Settings) -> None:
+        self.program = optimize(program, settings.passes)
         self.name = name
-        self.passes = passes
-        self.replay = Replay(self.program, name if name.isidentifier() else "program")
+        self.settings = settings
+        self.replay = settings.replay(self.program, name if name.isidentifier() else "program")
         #: The answers for arrays: inputs, then draws.
         self.run: Callable[..., list[Any]] = self.replay.__call__
 
@@ -40,10 +62,10 @@ class Executable:
 class Staged:
     """A function of a list of tensors that is captured when it meets arrays, once for each signature."""
 
-    def __init__(self, function: Callable[..., list[Any]], name: str, passes: Iterable[str] | None) -> None:
+    def __init__(self, function: Callable[..., list[Any]], name: str, settings: Settings) -> None:
         self.function = function
         self.name = name
-        self.passes = passes
+        self.settings = settings
         self.executables: dict[Any, Executable] = {}
         self.derived: dict[Any, Staged] = {}
         self.cuts: dict[Any, tuple[Executable, Executable]] = {}
@@ -62,7 +84,7 @@ class Staged:
             with supplying(values[count:]):
                 return function(*map(wrap, values[:count]))
 
-        staged = Staged(with_draws, executable.name, executable.passes)
+        staged = Staged(with_draws, executable.name, executable.settings)
         slots = [*program.inputs, *[s for s, _ in program.draws]]
         staged.executables[_kinds([program.kinds[s] for s in slots])] = executable
         return staged
@@ -70,7 +92,7 @@ class Staged:
     def executable(self, values: Sequence[Any]) -> Executable:
         key = _kinds(values)
         if key not in self.executables:
-            self.executables[key] = Executable(capture(self.function, values, self.name), self.name, self.passes)
+            self.executables[key] = Executable(capture(self.function, values, self.name), self.name, self.settings)
         return self.executables[key]
 
     def cut(self, wanted: tuple[bool, ...], values: Sequence[Any]) -> tuple[Executable, Executable]:
@@ -81,10 +103,10 @@ class Staged:
             kinds = [program.kinds[s] for s in program.outputs]
             weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
             joint = capture(self.joint(wanted), [*values, *weights], self.name)
-            forward, backward = cut(optimize(joint, self.passes), len(values), len(kinds))
+            forward, backward = cut(optimize(joint, self.settings.passes), len(values), len(kinds))
             self.cuts[key] = (
-                Executable(forward, f"{self.name}_forward", self.passes),
-                Executable(backward, f"{self.name}_backward", self.passes),
+                Executable(forward, f"{self.name}_forward", self.settings),
+                Executable(backward, f"{self.name}_backward", self.settings),
             )
         return self.cuts[key]
 
@@ -119,7 +141,7 @@ class Staged:
         """With a batch axis in front of some arguments, and of every answer."""
         return self.derive(
             ("vmap", axes),
-            lambda: Staged(func.vmap(_wrapped(self.function), in_dims=axes), f"{self.name}_batch", self.passes),
+            lambda: Staged(func.vmap(_wrapped(self.function), in_dims=axes), f"{self.name}_batch", self.settings),
         )
 
     def pushed(self, tangents: tuple[bool, ...]) -> Staged:
@@ -134,7 +156,7 @@ class Staged:
 
             return list(func.jvp(of_chosen, tuple(wrap(primals[i]) for i in chosen), tuple(map(wrap, directions)))[1])
 
-        return self.derive(("jvp", tangents), lambda: Staged(function, f"{self.name}_tangent", self.passes))
+        return self.derive(("jvp", tangents), lambda: Staged(function, f"{self.name}_tangent", self.settings))
 
     def pulled(self, wanted: tuple[bool, ...]) -> Staged:
         """The cotangents of the wanted arguments, from all arguments and the cotangents of floating answers."""
@@ -149,7 +171,7 @@ class Staged:
             _, pull = func.vjp(of_chosen, *[wrap(primals[i]) for i in chosen])
             return list(pull(tuple(map(wrap, weights))))
 
-        return self.derive(("vjp", wanted), lambda: Staged(function, f"{self.name}_backward", self.passes))
+        return self.derive(("vjp", wanted), lambda: Staged(function, f"{self.name}_backward", self.settings))
 
 
 class ProgramCall(Call):

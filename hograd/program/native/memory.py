@@ -1,0 +1,180 @@
+"""Where values lie: one block of memory, used again as soon as what it holds is no longer needed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hograd.program.native.lower import Lowering
+from hograd.program.native.schedule import Group, Piece, Schedule, Segment
+from hograd.program.native.views import View
+
+ALIGNMENT = 64
+
+
+class Plan:
+    """Places for all values that machine code computes.
+
+    Attributes:
+        places: slot -> (block, offset in bytes). Blocks are "arena", "local" (one for each thread, for one
+            element of the batch), "sums" (one for each thread, for sums over the batch), or the number of an answer.
+        sizes: bytes of the blocks.
+        kept: slots that are read outside of the group that makes them.
+        stepless: slots whose memory holds one element of the batch only.
+    """
+
+    def __init__(self, lowering: Lowering, schedule: Schedule) -> None:
+        self.kinds = lowering.kinds
+        self.views = lowering.views
+        self.outputs = lowering.program.outputs
+        self.places: dict[int, tuple[Any, int]] = {}
+        self.sizes: dict[str, int] = {"arena": 0, "local": 0, "sums": 0}
+        self.stepless: set[int] = set()
+        self._read(schedule)
+        self._answers()
+        self._allocate(schedule)
+
+    def _read(self, schedule: Schedule) -> None:
+        """When values are made and last read, counted in items."""
+        self.made: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        self.segment_of: dict[int, Segment] = {}
+        self.escaping: set[int] = set()
+        self.kept: set[int] = set()
+        origins: dict[int, set[int]] = {}
+        time = 0
+        for segment in schedule.segments:
+            if segment.call is not None:
+                roots = set(segment.call.roots())
+                # The answer may be a window on what was read.
+                origins[segment.call.output] = roots.union(*[origins.get(s, ()) for s in roots])
+                self._reads(roots, time, segment, origins)
+                time += 1
+                continue
+            for item in segment.items:
+                pieces = item.pieces if type(item) is Group else [item]
+                inside = {p.node.output for p in pieces}
+                for piece in pieces:
+                    output = piece.node.output
+                    self.made[output] = self.last[output] = time
+                    self.segment_of[output] = segment
+                    if piece.node.kind == "product":
+                        self.kept.add(output)
+                    roots = {x.root for x in piece.reads if type(x) is View}
+                    self._reads(
+                        {s for s in roots if s not in inside or s not in item_levels(item)}, time, segment, origins
+                    )
+                time += 1
+        self.end = time
+        for s in self.outputs:
+            self._reads({self.views[s].root}, time, None, origins)
+
+    def _reads(self, roots: set[int], time: int, segment: Segment | None, origins: dict[int, set[int]]) -> None:
+        for s in roots.union(*[origins.get(s, ()) for s in roots]):
+            self.last[s] = time
+            self.kept.add(s)
+            if s in self.segment_of and self.segment_of[s] is not segment:
+                self.escaping.add(s)
+
+    def _answers(self) -> None:
+        """Answers that are all of some memory that machine code fills go to new memory at once."""
+        for j, s in enumerate(self.outputs):
+            view = self.views[s]
+            if (
+                view.root in self.made
+                and view.root not in self.places
+                and view.is_whole(math.prod(self.kinds[view.root].shape))
+            ):
+                self.places[view.root] = (j, 0)
+
+    def _allocate(self, schedule: Schedule) -> None:
+        arena, local = _Block(), _Block()
+        time = 0
+        ending: dict[int, list[tuple[_Block, int]]] = {}
+        for segment in schedule.segments:
+            begin = time
+            for item in segment.items:
+                pieces = item.pieces if type(item) is Group else [item]
+                for piece in pieces:
+                    self._place(piece, segment, arena, local, ending, begin)
+                for block, s in ending.pop(time, ()):
+                    block.free(s)
+                time += 1
+            if segment.call is not None:
+                for block, s in ending.pop(time, ()):
+                    block.free(s)
+                time += 1
+            local = _Block(local.size) if segment.batch > 1 else local
+        self.sizes["arena"], self.sizes["local"] = arena.size, max(self.sizes["local"], local.size)
+
+    def _place(
+        self, piece: Piece, segment: Segment, arena: _Block, local: _Block, ending: dict[int, Any], begin: int
+    ) -> None:
+        output = piece.node.output
+        if output not in self.kept:
+            return
+        kind = self.kinds[output]
+        size = _aligned(math.prod(kind.shape) * kind.dtype.itemsize)
+        if piece.adds:
+            self.places[output] = ("sums", self.sizes["sums"])
+            self.sizes["sums"] += size
+            return
+        if output in self.places:
+            return
+        end = self.last[output]
+        if segment.batch > 1 and output not in self.escaping:
+            self.stepless.add(output)
+            size = _aligned(piece.step * kind.dtype.itemsize)
+            self.places[output] = ("local", local.take(output, size))
+            ending.setdefault(end, []).append((local, output))
+            return
+        if segment.batch > 1:
+            # Written to until the last element of the batch has run.
+            end = max(end, begin + len(segment.items) - 1)
+        self.places[output] = ("arena", arena.take(output, size))
+        ending.setdefault(end, []).append((arena, output))
+
+
+def item_levels(item: Any) -> dict[int, str]:
+    """What later pieces of an item read without memory."""
+    return item.levels if type(item) is Group else {}
+
+
+class _Block:
+    """Memory with gaps, in which values are placed first where they fit best."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
+        self.gaps: list[tuple[int, int]] = [(0, size)] if size else []
+        self.taken: dict[int, tuple[int, int]] = {}
+
+    def take(self, slot: int, size: int) -> int:
+        fitting = [(length, start) for start, length in self.gaps if length >= size]
+        if fitting:
+            length, start = min(fitting)
+            self.gaps.remove((start, length))
+            if length > size:
+                self.gaps.append((start + size, length - size))
+        else:
+            # The last gap grows.
+            start = self.size
+            for gap in self.gaps:
+                if sum(gap) == self.size:
+                    start = gap[0]
+                    self.gaps.remove(gap)
+                    break
+            self.size = start + size
+        self.taken[slot] = (start, size)
+        return start
+
+    def free(self, slot: int) -> None:
+        start, length = self.taken.pop(slot)
+        for gap in list(self.gaps):
+            if gap[0] + gap[1] == start or start + length == gap[0]:
+                self.gaps.remove(gap)
+                start, length = min(start, gap[0]), length + gap[1]
+        self.gaps.append((start, length))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
