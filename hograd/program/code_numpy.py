@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.program.contractions import PRODUCTS, Contractions
 from hograd.program.expressions import SCALARS, is_expression, written_inside
 from hograd.program.ir import Instruction, Literal, Program
 from hograd.program.memory import Memory, is_tall
@@ -45,11 +46,9 @@ _UFUNCS = {
 }
 
 _FLOAT64 = np.dtype(np.float64)
-#: Products of matrices, with which factors are transposed.
-_PRODUCTS = {"mm_nn": (False, False), "mm_nt": (False, True), "mm_tn": (True, False), "matmul": (False, False)}
 
 
-class Generator:
+class Generator(Contractions):
     """The source of one program, and the objects that it names.
 
     Args:
@@ -78,6 +77,8 @@ class Generator:
         self.spare: list[str] = []
         self.locals: dict[int, str] = {}
         self.shared: dict[Any, str] = {}
+        #: Parts of concatenations that are computed where they belong: slot -> (concatenation, first row, rows).
+        self.placed: dict[int, tuple[int, int, int]] = self._placed()
         self.dying: dict[int, list[int]] = {}
         for s, i in self.last.items():
             self.dying.setdefault(i, []).append(s)
@@ -208,7 +209,7 @@ class Generator:
             return False
         if name in _UFUNCS:
             return self._ufunc(at, kind, name, target)
-        if type(at.operands[0]) is not int:
+        if not at.operands or type(at.operands[0]) is not int:
             return False
         x, kinds = self._operand(at.operands[0]), self.program.kinds
         same = kinds[at.operands[0]].dtype == kind.dtype
@@ -222,13 +223,19 @@ class Generator:
             out = self._destination(at, kind, safe=True)
             self.lines.append(f"np.multiply({x}, {x}, {out})" if out else f"{target} = np.multiply({x}, {x})")
             return True
-        if name in _PRODUCTS and kind.dtype.char in "fd" and all(type(v) is int for v in at.operands):
+        if name in PRODUCTS and kind.dtype.char in "fd" and all(type(v) is int for v in at.operands):
             return self._product(at, kind, name, target)
         if name == "sum":
             return bool(kinds[at.operands[0]].shape) and same and self._sum(at, kind, target, x)
         # What follows has no form without a destination.
         if at.output in self.kept or not self.reuse:
             return False
+        if name == "where":
+            return self._where(at, kind)
+        if name == "concatenate" and at.params["axis"] == 0 and kind.dtype.kind == "f" and kind.shape[0] > 1:
+            parts = [kinds[v] if type(v) is int else None for v in at.operands]
+            if all(part is not None and part.dtype == kind.dtype and part.shape for part in parts):
+                return self._concatenation(at, kind)
         if name == "sigmoid" and same and kind.dtype.kind == "f":
             out = self._destination(at, kind, safe=True)
             self.lines += [
@@ -248,6 +255,21 @@ class Generator:
             return True
         return False
 
+    def _where(self, at: Instruction, kind: Any) -> bool:
+        """One choice everywhere, and the other where the mask says so: faster than `np.where`."""
+        mask, first, second = at.operands
+        fits = [type(x) is Literal or self.program.kinds[x].dtype == kind.dtype for x in (first, second)]
+        if type(mask) is not int or not all(fits):
+            return False
+        into = self.names[second] if type(second) is int else ""
+        if self._dies(second, at, kind) and at.output not in self.placed:
+            self.held[at.output] = self.names[at.output] = self.held.pop(second)
+        else:
+            into = self._destination(at, kind, safe=False)
+            self.lines.append(f"np.copyto({into}, {self._operand(second)})")
+        self.lines.append(f"np.copyto({into}, {self._operand(first)}, where={self.names[mask]})")
+        return True
+
     def _ufunc(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
         kinds = self.program.kinds
         # Python floats are weak, so that beside other dtypes they have to be NumPy's.
@@ -260,103 +282,6 @@ class Generator:
         self.lines.append(f"{call}, {by_name}{out})" if out else f"{target} = {call})")
         return True
 
-    def _factor(self, x: int, *, transposed: bool) -> str:
-        """A matrix as a factor; constants lie in memory as they are read."""
-        name = self.names[x]
-        if x in self.program.constants:
-            value = self.program.constants[x]
-            key = "factor", x, transposed
-            if key not in self.shared:
-                self.shared[key] = self._value(np.ascontiguousarray(value.T)) if transposed else name
-            return self.shared[key]
-        return self._changed(name, ".T") if transposed else name
-
-    def _product(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
-        a, b = at.operands
-        left, right = self.program.kinds[a].shape, self.program.kinds[b].shape
-        turned = _PRODUCTS[name]
-        if len(left) == len(right) == 2:
-            out = self._destination(at, kind, safe=False)
-            if out and is_tall(kind.shape):
-                # The transposed product, whose rows are the columns that are kept together.
-                first, second = self._factor(b, transposed=not turned[1]), self._factor(a, transposed=not turned[0])
-                self.lines.append(f"np.dot({first}, {second}, {self._changed(out, '.T')})")
-                return True
-            call = f"np.dot({self._factor(a, transposed=turned[0])}, {self._factor(b, transposed=turned[1])}"
-            self.lines.append(f"{call}, {out})" if out else f"{target} = {call})")
-            return True
-        if not left or not right:
-            return False
-        out = self._destination(at, kind, safe=False)
-        if len(right) == 2 and len(left) > 2:
-            rows = math.prod(left[:-1])
-            call = f"{self._changed(self.names[a], f'.reshape({(rows, left[-1])})')}, {self.names[b]}"
-            if out:
-                self.lines.append(f"np.dot({call}, {self._changed(out, f'.reshape({(rows, right[1])})')})")
-            else:
-                self.lines.append(f"{target} = np.dot({call}).reshape({kind.shape})")
-            return True
-        call = f"{self.names[a]}, {self.names[b]}"
-        self.lines.append(f"np.matmul({call}, {out})" if out else f"{target} = np.matmul({call})")
-        return True
-
-    def _total(self, at: Instruction, i: int) -> bool:
-        """The sum of all elements, or the inner product of two arrays."""
-        x, kind = at.operands[0], self.program.kinds[at.output]
-        if type(x) is not int or self.program.kinds[x] == kind or self.program.kinds[x].dtype != kind.dtype:
-            return False
-        if kind.dtype.kind != "f":
-            return False
-        call = f"np.add.reduce({self.names[x]}, None)"
-        if x in self.inside:
-            product = self.program.instructions[self.numbers[x]].operands
-            names = [self.names[v] for v in (*product, *product)[:2]]
-            if all(is_tall(self.program.kinds[v].shape) for v in product):
-                names = [self._changed(name, ".T") for name in names]
-            call = f"np.vdot({', '.join(names)})"
-        if self._is_float(at.output):
-            self.lines.append(f"{self._local(i, at)} = float({call})")
-        else:
-            self.lines.append(f"{self.names[at.output]} = {call}")
-        return True
-
-    def _sum(self, at: Instruction, kind: Any, target: str, x: str) -> bool:
-        """Sums over some axes: as products with ones, which are several times faster over few elements."""
-        shape = self.program.kinds[at.operands[0]].shape
-        axis, keepdims = at.params["axis"], at.params["keepdims"]
-        if kind.dtype.kind != "f":
-            return False
-        out = self._destination(at, kind, safe=False)
-        plain = kind.dtype.char in "fd"
-        if out and plain and len(shape) > 1 and axis == (len(shape) - 1,) and 2 <= shape[-1] <= 64:
-            rows = math.prod(shape[:-1])
-            ones, to = self._filled(1, (shape[-1],), kind.dtype), self._changed(out, f".reshape({rows})")
-            if is_tall(shape):
-                self.lines.append(f"np.dot({ones}, {self._changed(x, '.T')}, {to})")
-            else:
-                self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
-            return True
-        if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
-            ones = self._filled(1, (1, shape[1]), kind.dtype)
-            to = self._changed(out, f".reshape({(shape[0], 1, shape[2])})")
-            self.lines.append(f"np.matmul({ones}, {x}, {to})")
-            return True
-        if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
-            ones = self._filled(1, (shape[0],), kind.dtype)
-            factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
-            if out:
-                self.lines.append(f"np.dot({factors}, {self._changed(out, f'.reshape({shape[1]})')})")
-                return True
-            if not keepdims:
-                self.lines.append(f"{target} = np.dot({factors})")
-                return True
-        over = axis if len(axis) != 1 else axis[0]
-        if out:
-            self.lines.append(f"np.add.reduce({x}, {over}, None, {out}, {keepdims})")
-        else:
-            self.lines.append(f"{target} = np.add.reduce({x}, {over}, None, None, {keepdims})")
-        return True
-
     def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
         """The buffer that an answer goes to; None if it lies in new memory.
 
@@ -364,16 +289,22 @@ class Generator:
         """
         if not self.reuse or at.output in self.kept:
             return None
+        if at.output in self.placed:
+            return self._place(at.output, kind)
         name = None
         if safe:
             for x in at.reads():
-                if x in self.held and self.last[x] == self.numbers[at.output] and self.program.kinds[x] == kind:
+                if self._dies(x, at, kind):
                     name = self.held.pop(x)
                     break
         if name is None:
             name = self.memory.take(kind.shape, kind.dtype)
         self.held[at.output] = self.names[at.output] = name
         return name
+
+    def _dies(self, x: Any, at: Instruction, kind: Any) -> bool:
+        """Whether the buffer of an operand of this kind is free when an instruction has run."""
+        return x in self.held and self.last[x] == self.numbers[at.output] and self.program.kinds[x] == kind
 
 
 def softmax_rows(x: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:

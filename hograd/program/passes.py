@@ -5,6 +5,7 @@ Each stands alone; `optimize` runs those that are named, by default all of `PASS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ import numpy as np
 from hograd.core.primitive import primitives
 from hograd.errors import ArgumentError
 from hograd.program.ir import Instruction, Literal, Program
+from hograd.program.linear import linear
+from hograd.program.packing import packing
+from hograd.program.products import products
+from hograd.program.reductions import reductions
 
 Pass = Callable[[Program], Program]
 
@@ -135,11 +140,20 @@ def _is(program: Program, operand: Any, number: int) -> bool:
 
 def scaling(program: Program) -> Program:
     """With factors in a row as one factor, quotients by a number as products, and signs in sums and differences."""
-    kinds = program.kinds
+    kinds = dict(program.kinds)
     scaled: dict[int, tuple[int, Any]] = {}
-    kept = []
+    inverses: dict[int, int] = {}
+    kept: list[Instruction] = []
     for at in program.instructions:
         at = _with_numbers(program, at)
+        if _divides_many(program, at):
+            below = at.operands[1]
+            if below not in inverses:
+                inverses[below] = max(max(kinds), max(inverses.values(), default=0)) + 1
+                kinds[inverses[below]] = kinds[below]
+                inverse = Instruction(primitives["div"], (Literal(1), below), {}, inverses[below], at.line)
+                kept.append(inverse)
+            at = at._replace(primitive=primitives["mul"], operands=(at.operands[0], inverses[below]))
         name, kind = at.primitive.name, kinds[at.output]
         if kind.dtype.kind != "f" or name not in ("add", "sub", "mul", "div", "neg"):
             kept.append(at)
@@ -154,6 +168,8 @@ def scaling(program: Program) -> Program:
             x, factor = b, a.value
         elif name == "div" and isinstance(b, Literal) and b.value:
             factor = 1 / b.value
+        elif name == "add" and a == b:
+            factor = 2
         elif name == "sub" and isinstance(a, Literal) and a.value == 0:
             x, factor = b, -1
             at = at._replace(primitive=primitives["neg"], operands=(b,))
@@ -169,7 +185,16 @@ def scaling(program: Program) -> Program:
         elif name == "add" and isinstance(a, int) and _is_negative(scaled, a):
             at = at._replace(primitive=primitives["sub"], operands=(b, scaled[a][0]))
         kept.append(at)
-    return program.with_(instructions=tuple(kept))
+    return program.with_(instructions=tuple(kept), kinds=kinds)
+
+
+def _divides_many(program: Program, at: Instruction) -> bool:
+    """Whether an instruction divides many elements by the same number, which takes longer than to multiply them."""
+    if at.primitive.name != "div" or not all(type(x) is int for x in at.operands):
+        return False
+    above, below = (program.kinds[x] for x in at.operands)
+    kind = program.kinds[at.output]
+    return below == ((), kind.dtype) and above == kind and kind.dtype.kind == "f" and math.prod(kind.shape) >= 64
 
 
 def _with_numbers(program: Program, at: Instruction) -> Instruction:
@@ -203,10 +228,10 @@ def broadcasting(program: Program) -> Program:
         if at.primitive.kind == "elementwise" and len(at.operands) > 1:
             operands = list(at.operands)
             for i, x in enumerate(operands):
-                source = made.get(x) if type(x) is int else None
-                if source is None or source.primitive.name != "broadcast_to":
+                spread = _spread_from(program, made, x)
+                if spread is None:
                     continue
-                trial = [*operands[:i], source.operands[0], *operands[i + 1 :]]
+                trial = [*operands[:i], spread, *operands[i + 1 :]]
                 shapes = [program.kinds[v].shape if type(v) is int else () for v in trial]
                 # One operand with axes stays, since dtypes of those without follow other rules.
                 if () not in shapes[i : i + 1] and np.broadcast_shapes(*shapes) == program.kinds[at.output].shape:
@@ -216,25 +241,19 @@ def broadcasting(program: Program) -> Program:
     return program.with_(instructions=tuple(kept))
 
 
-def reductions(program: Program) -> Program:
-    """With means as sums, which have a fast form, and the sum of a product over all axes as an inner product."""
-    kinds = dict(program.kinds)
-    number = max(kinds, default=0) + 1
-    kept = []
-    for at in program.instructions:
-        if at.primitive.name != "mean" or type(at.operands[0]) is not int:
-            kept.append(at)
-            continue
-        shape = kinds[at.operands[0]].shape
-        count = int(np.prod([shape[a] for a in at.params["axis"]]))
-        if not count or kinds[at.output].dtype.kind != "f":
-            kept.append(at)
-            continue
-        kinds[number] = kinds[at.output]
-        kept.append(at._replace(primitive=primitives["sum"], output=number))
-        kept.append(Instruction(primitives["div"], (number, Literal(count)), {}, at.output, at.line))
-        number += 1
-    return program.with_(instructions=tuple(kept), kinds=kinds)
+def _spread_from(program: Program, made: dict[int, Instruction], slot: Any) -> int | None:
+    """What a value was spread from, be it that an axis of length 1 was put between: (m) -> (n, m) -> (n, 1, m)."""
+    source = made.get(slot) if type(slot) is int else None
+    if source is not None and source.primitive.name == "reshape":
+        shape = source.params["shape"]
+        source = made.get(source.operands[0])
+        if source is None or len(shape) != 3 or program.kinds[source.output].shape != (shape[0], shape[2]):
+            return None
+        if type(source.operands[0]) is not int or len(program.kinds[source.operands[0]].shape) != 1:
+            return None
+    if source is None or source.primitive.name != "broadcast_to" or type(source.operands[0]) is not int:
+        return None
+    return source.operands[0]
 
 
 def fusion(program: Program) -> Program:
@@ -263,10 +282,13 @@ PASSES: dict[str, Pass] = {
     "dead_code": dead_code,
     "constant_folding": constant_folding,
     "identities": identities,
+    "products": products,
     "reductions": reductions,
     "broadcasting": broadcasting,
-    "scaling": scaling,
     "common_subexpressions": common_subexpressions,
+    "packing": packing,
+    "scaling": scaling,
+    "linear": linear,
     "fusion": fusion,
 }
 """By name, in the order in which they run."""
@@ -281,6 +303,8 @@ def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
     for name in PASSES:
         if name in names and name != "fusion":
             program = PASSES[name](program)
+    if "common_subexpressions" in names:
+        program = common_subexpressions(program)
     if "dead_code" in names:
         program = dead_code(program)
     return fusion(program) if "fusion" in names else program

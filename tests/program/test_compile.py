@@ -9,6 +9,7 @@ import pytest
 import hograd as ho
 from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 from optim import SGD, Adam
+from optim.hyper import Bilevel, Reverse, hypergradient
 from optim.meta import adapt
 
 
@@ -150,6 +151,22 @@ def test_maml():
     w, tasks = ho.randn(3), ho.randn(4, 5, 3)
     close(ho.compile(ho.func.grad(meta))(w, tasks), ho.func.grad(meta)(w, tasks))
     close(ho.func.grad(ho.compile(meta))(w, tasks), ho.func.grad(meta)(w, tasks))
+
+
+def test_hypergradients():
+    problem = Bilevel(
+        inner_loss=lambda w, outer: ((w - outer["target"]) ** 2).sum(),
+        outer_loss=lambda w, outer: (w**3).sum(),
+        init=ho.zeros(3),
+        optimizer=lambda outer: SGD(lr=outer["lr"], momentum=0.5),
+    )
+
+    def slopes(outer):
+        value, slope, _ = hypergradient(problem, outer, Reverse(steps=4))
+        return value, slope
+
+    outer = {"target": ho.randn(3), "lr": ho.tensor(0.1)}
+    close(ho.compile(slopes)(outer), slopes(outer))
 
 
 def test_what_is_no_derivative_stays_none():

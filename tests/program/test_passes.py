@@ -124,6 +124,144 @@ def test_reductions():
     plain = captured(lambda x: x.mean(), X)
     assert names(passes.reductions(plain)) == ["sum", "div"]
 
+    def f(x, y, k):
+        return (-(x * k) * (y / 3)).sum() + (x / k).sum()
+
+    plain = captured(f, X * 2, X, ho.tensor(0.3))
+    changed = passes.dead_code(passes.reductions(plain))
+    agree(changed, plain, (X * 2, X, ho.tensor(0.3)))
+    # All that is left of the arrays is one product.
+    many = [at.primitive.name for at in changed.instructions if changed.kinds[at.output].shape]
+    assert many == ["mul"]
+    # A factor that is read elsewhere too stays where it is.
+    kept = captured(lambda x: (y := -x).sum() + y.exp().sum(), X)
+    assert names(passes.reductions(kept)) == names(kept)
+
+
+def test_products():
+    a, b, w = ho.randn(5, 3, 4), ho.randn(5, 4, 2), ho.randn(4, 2)
+    column, row = ho.randn(5, 3, 1), ho.randn(5, 1, 4)
+
+    def f(a, b, w, column, row):
+        outer = column @ row
+        return (
+            (a @ b).mT + (column @ column.mT).sum() + (a @ w.expand(5, 4, 2)).sum(),
+            outer.mT,
+            w.expand(5, 4, 2).mT * 2,
+        )
+
+    args = (a, b, w, column, row)
+    plain = captured(f, *args)
+    changed = passes.dead_code(passes.products(plain))
+    arrays = [x.numpy() for x in args]
+    for y, e in zip(evaluate(changed, arrays), evaluate(plain, arrays), strict=True):
+        np.testing.assert_allclose(y, e, rtol=1e-13, atol=1e-13)
+    made = {at.output: at for at in changed.instructions}
+    matrices = [at for at in changed.instructions if at.primitive.name == "matmul"]
+    # The outer products are elementwise; what was spread over the batch is one matrix; no product is transposed.
+    assert len(matrices) == 2
+    assert (4, 2) in [changed.kinds[x].shape for at in matrices for x in at.operands]
+    turned = [at.operands[0] for at in changed.instructions if at.primitive.name == "permute"]
+    assert not any(x in made and made[x].primitive.name in ("matmul", "mul") for x in turned)
+    # A product that is read twice stays as it is, and so does what takes its batch axis from the spread factor.
+    twice = captured(lambda a, b: (a @ b).mT.sum() + (a @ b).sin().sum(), a, b, chosen=["common_subexpressions"])
+    assert "permute" in names(passes.products(twice))
+    spread = captured(lambda a, w: a @ w.expand(5, 4, 2), ho.randn(3, 4), w)
+    assert names(passes.dead_code(passes.products(spread))) == names(spread)
+
+
+def training(x, labels, optimizer=None):
+    """Three steps on a linear layer, as a function of its weight, bias and learning rate; its last loss."""
+
+    def final(w, b, rate):
+        velocity = [w * 0, b * 0]
+        for _ in range(3):
+            slopes = ho.func.grad(lambda w, b: ho.cross_entropy(x @ w + b, labels), argnums=(0, 1))(w, b)
+            velocity = [rate * 3 * v + g for v, g in zip(velocity, slopes, strict=True)]
+            w, b = w - rate * velocity[0], b - rate * velocity[1]
+        return ho.cross_entropy(x @ w + b, labels)
+
+    return ho.func.grad(final, argnums=2)
+
+
+def agree(changed, plain, args):
+    arrays = [np.asarray(a) for a in args]
+    for y, e in zip(evaluate(changed, arrays), evaluate(plain, arrays), strict=True):
+        np.testing.assert_allclose(y, e, rtol=1e-12, atol=1e-13)
+
+
+BEFORE_PACKING = ["dead_code", "constant_folding", "identities", "products", "reductions", "broadcasting"]
+
+
+def test_packing():
+    rng = np.random.default_rng(0)
+    x, labels = ho.tensor(rng.normal(size=(40, 6))), ho.tensor(rng.integers(0, 4, 40))
+    args = ho.tensor(rng.normal(size=(6, 4))), ho.tensor(rng.normal(size=4)), ho.tensor(0.1)
+    plain = captured(training(x, labels), *args, chosen=[*BEFORE_PACKING, "common_subexpressions"])
+    changed = passes.dead_code(passes.packing(plain))
+    agree(changed, plain, args)
+    # The layer with a column of ones is one product, also where it is differentiated; steps are taken on both at once.
+    assert {changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name == "mm_tn"} == {(7, 4)}
+    assert len(changed.instructions) < 0.8 * len(plain.instructions)
+    sizes = [changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name in ("add", "sub")]
+    assert (7, 4) in sizes
+    assert (4,) not in sizes
+    # With inputs that are no constants both gradients are written to one array.
+    free = captured(lambda x, *args: training(x, labels)(*args), x, *args, chosen=[*BEFORE_PACKING])
+    agree(passes.packing(free), free, (x, *args))
+    compiled = ho.compile(lambda x, *args: training(x, labels)(*args))
+    np.testing.assert_allclose(compiled(x, *args).numpy(), compiled.function(x, *args).numpy(), rtol=1e-12)
+
+
+def test_packing_leaves_what_differs():
+    rng = np.random.default_rng(0)
+    x = ho.tensor(rng.normal(size=(5, 3)))
+
+    def f(d, w, b):
+        gw, gb = x.T @ d, d.sum(0)
+        # Other factors, other operations, and a weight that depends on the bias.
+        first, second = gw * 2 + w, gb * 3 + b
+        return gw.exp() + gw * second.sum(), (gb + b).sin() + first.sum(), second, gw - w, b - gb
+
+    args = [ho.tensor(rng.normal(size=s)) for s in [(5, 4), (3, 4), (4,)]]
+    plain = captured(f, *args, chosen=BEFORE_PACKING)
+    agree(passes.packing(plain), plain, args)
+    compiled = ho.compile(f)
+    for y, e in zip(compiled(*args), f(*args), strict=True):
+        np.testing.assert_allclose(y.numpy(), e.numpy(), rtol=1e-12)
+
+
+def test_linear():
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(150, 6)), rng.normal(size=(150, 8))
+    c = ho.tensor(x)
+
+    def f(d, weights):
+        total = 0
+        for k in range(4):
+            p = ho.softmax(d * (k + 1), 1)
+            total = total + c.T @ ((p - ho.tensor(target)) / 7) + c.T @ (weights[:, None] * (p - ho.tensor(target)))
+        r = d * 0.3
+        return total + c.T @ (r * p - p * (r * p).sum(1, keepdim=True))
+
+    args = ho.tensor(rng.normal(size=(150, 8))), ho.tensor(rng.normal(size=150))
+    plain = captured(f, *args, chosen=[name for name in passes.PASSES if name not in ("linear", "fusion")])
+    changed = passes.dead_code(passes.common_subexpressions(passes.linear(plain)))
+    agree(changed, plain, args)
+
+    def large(program, *kinds):
+        found = [at for at in program.instructions if at.primitive.name in kinds]
+        return sum(program.kinds[at.output].shape == (150, 8) for at in found)
+
+    # Differences with the target and all factors are gone, but those of the softmax and of products.
+    assert large(plain, "sub") == 5
+    assert large(changed, "sub") == 1
+    assert large(changed, "mul") == large(plain, "mul") - 9
+    # What shows a factor keeps it.
+    kept = captured(lambda d: (c.T @ (y := d * 2), y), args[0], chosen=["dead_code"])
+    agree(passes.linear(kept), kept, args[:1])
+    assert names(passes.linear(kept)) == names(kept)
+
 
 def test_scaling():
     def f(x):
@@ -134,6 +272,11 @@ def test_scaling():
     changed = passes.dead_code(passes.scaling(plain))
     assert sorted(names(changed)) == ["add", "exp", "mul", "sin", "sub"]
     np.testing.assert_allclose(evaluate(changed, [X.numpy()])[0], evaluate(plain, [X.numpy()])[0], rtol=1e-14)
+    # Many elements are not divided, but multiplied.
+    many = captured(lambda x, k: x / k + (x + 1) / k, ho.randn(100), ho.tensor(3.0))
+    divided = passes.scaling(many)
+    assert sorted(names(divided)) == ["add", "add", "div", "mul", "mul"]
+    agree(divided, many, (ho.randn(100), ho.tensor(3.0)))
     # Factors that leave the range of numbers stay apart, and bools are no numbers here.
     apart = ho.compile(lambda x: (x * 1e-200 * 1e300, (x > 0) * 2 * 3.0, x / 0))
     with np.errstate(all="ignore"):
@@ -178,6 +321,35 @@ def test_views_keep_the_memory_that_they_show():
 
     x = ho.randn(4, 4)
     np.testing.assert_allclose(ho.compile(f)(x).numpy(), f(x).numpy(), rtol=1e-12)
+
+
+def test_choices():
+    def f(x, y):
+        chosen = ho.where(x > 0, y * 2, x * 3)
+        return chosen + ho.where(x > 1, 0.0, y) * ho.where(x < 0, x, 1.0) + ho.where(y > 0, x, ho.tensor(2.0)), x, y
+
+    compiled = ho.compile(f)
+    for _ in range(2):
+        x, y = ho.randn(20, 3), ho.randn(20, 3)
+        for found, expected in zip(compiled(x, y), f(x, y), strict=True):
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-14)
+
+
+def test_tall_arrays():
+    def f(x, w):
+        h = ho.softmax(x @ w, 1)
+        r = h * (x @ w) - h * (h * 2).sum(1, keepdim=True)
+        return r.reshape(10, 300), x.T @ r, r.sum(0), r.sum(1), h.T, (h * r).sum(), r[3:7], h @ w.T
+
+    x, w = ho.randn(300, 6), ho.randn(6, 10)
+    compiled = ho.compile(f)
+    for found, expected in zip(compiled(x, w), f(x, w), strict=True):
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-11, atol=1e-13)
+    # Scores that are far apart have a maximum of their own in every row.
+    apart = ho.tensor(np.random.default_rng(0).normal(size=(300, 10)) * 300)
+    soft = ho.compile(lambda x: ho.softmax(x, 1) * 1.5)
+    np.testing.assert_allclose(soft(apart).numpy(), soft.function(apart).numpy(), rtol=1e-12)
 
 
 def test_numbers_that_python_refuses():

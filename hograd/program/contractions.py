@@ -1,0 +1,189 @@
+"""The source of products, sums and concatenations of a replay with NumPy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hograd.program.expressions import readers
+from hograd.program.ir import Instruction, Program
+from hograd.program.memory import Memory, is_tall
+
+#: Products of matrices, with which factors are transposed.
+PRODUCTS = {"mm_nn": (False, False), "mm_nt": (False, True), "mm_tn": (True, False), "matmul": (False, False)}
+
+
+class Contractions:
+    """Part of the generator; it has the program, the names of its slots, and the memory."""
+
+    program: Program
+    names: dict[int, str]
+    objects: dict[str, Any]
+    lines: list[str]
+    memory: Memory
+    reuse: bool
+    kept: set[int]
+    held: dict[int, str]
+    inside: set[int]
+    numbers: dict[int, int]
+    placed: dict[int, tuple[int, int, int]]
+    shared: dict[Any, str]
+
+    def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
+        raise NotImplementedError
+
+    def _changed(self, name: str, change: str) -> str:
+        raise NotImplementedError
+
+    def _filled(self, number: float, shape: tuple[int, ...], dtype: Any) -> str:
+        raise NotImplementedError
+
+    def _value(self, value: Any) -> str:
+        raise NotImplementedError
+
+    def _local(self, i: int, at: Instruction) -> str:
+        raise NotImplementedError
+
+    def _is_float(self, s: int) -> bool:
+        raise NotImplementedError
+
+    def _factor(self, x: int, *, transposed: bool, rows: bool = False) -> str:
+        """A matrix as a factor; `rows`: a constant lies in memory row by row."""
+        name = self.names[x]
+        if transposed and x in self.program.constants:
+            key = "factor", x, rows
+            if key not in self.shared:
+                turned = self.program.constants[x].T
+                self.shared[key] = self._value(np.ascontiguousarray(turned) if rows else turned)
+            return self.shared[key]
+        return self._changed(name, ".T") if transposed else name
+
+    def _product(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
+        a, b = at.operands
+        left, right = self.program.kinds[a].shape, self.program.kinds[b].shape
+        turned = PRODUCTS[name]
+        if len(left) == len(right) == 2:
+            out = self._destination(at, kind, safe=False)
+            if out and is_tall(kind.shape):
+                # The transposed product, whose rows are the columns that are kept together.
+                first = self._factor(b, transposed=not turned[1])
+                second = self._factor(a, transposed=not turned[0], rows=True)
+                self.lines.append(f"np.dot({first}, {second}, {self._changed(out, '.T')})")
+                return True
+            rows = is_tall(right)
+            call = f"np.dot({self._factor(a, transposed=turned[0], rows=rows)}, {self._factor(b, transposed=turned[1])}"
+            self.lines.append(f"{call}, {out})" if out else f"{target} = {call})")
+            return True
+        if not left or not right:
+            return False
+        out = self._destination(at, kind, safe=False)
+        if len(right) == 2 and len(left) > 2:
+            rows = math.prod(left[:-1])
+            call = f"{self._changed(self.names[a], f'.reshape({(rows, left[-1])})')}, {self.names[b]}"
+            if out:
+                self.lines.append(f"np.dot({call}, {self._changed(out, f'.reshape({(rows, right[1])})')})")
+            else:
+                self.lines.append(f"{target} = np.dot({call}).reshape({kind.shape})")
+            return True
+        call = f"{self.names[a]}, {self.names[b]}"
+        self.lines.append(f"np.matmul({call}, {out})" if out else f"{target} = np.matmul({call})")
+        return True
+
+    def _total(self, at: Instruction, i: int) -> bool:
+        """The sum of all elements, or the inner product of two arrays."""
+        x, kind = at.operands[0], self.program.kinds[at.output]
+        if type(x) is not int or self.program.kinds[x] == kind or self.program.kinds[x].dtype != kind.dtype:
+            return False
+        if kind.dtype.kind != "f":
+            return False
+        call = f"np.add.reduce({self.names[x]}, None)"
+        if x in self.inside:
+            product = self.program.instructions[self.numbers[x]].operands
+            names = [self.names[v] for v in (*product, *product)[:2]]
+            if all(is_tall(self.program.kinds[v].shape) for v in product):
+                names = [self._changed(name, ".T") for name in names]
+            call = f"np.vdot({', '.join(names)})"
+        if self._is_float(at.output):
+            self.lines.append(f"{self._local(i, at)} = float({call})")
+        else:
+            self.lines.append(f"{self.names[at.output]} = {call}")
+        return True
+
+    def _sum(self, at: Instruction, kind: Any, target: str, x: str) -> bool:
+        """Sums over some axes: as products with ones, which are several times faster over few elements."""
+        shape = self.program.kinds[at.operands[0]].shape
+        axis, keepdims = at.params["axis"], at.params["keepdims"]
+        if kind.dtype.kind != "f":
+            return False
+        out = self._destination(at, kind, safe=False)
+        plain = kind.dtype.char in "fd"
+        if out and plain and len(shape) > 1 and axis == (len(shape) - 1,) and 2 <= shape[-1] <= 64:
+            rows = math.prod(shape[:-1])
+            ones, to = self._filled(1, (shape[-1],), kind.dtype), self._changed(out, f".reshape({rows})")
+            if is_tall(shape):
+                self.lines.append(f"np.dot({ones}, {self._changed(x, '.T')}, {to})")
+            else:
+                self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
+            return True
+        if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
+            ones = self._filled(1, (1, shape[1]), kind.dtype)
+            to = self._changed(out, f".reshape({(shape[0], 1, shape[2])})")
+            self.lines.append(f"np.matmul({ones}, {x}, {to})")
+            return True
+        if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
+            ones = self._filled(1, (shape[0],), kind.dtype)
+            factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
+            if out:
+                self.lines.append(f"np.dot({factors}, {self._changed(out, f'.reshape({shape[1]})')})")
+                return True
+            if not keepdims:
+                self.lines.append(f"{target} = np.dot({factors})")
+                return True
+        over = axis if len(axis) != 1 else axis[0]
+        if out:
+            self.lines.append(f"np.add.reduce({x}, {over}, None, {out}, {keepdims})")
+        else:
+            self.lines.append(f"{target} = np.add.reduce({x}, {over}, None, None, {keepdims})")
+        return True
+
+    def _placed(self) -> dict[int, tuple[int, int, int]]:
+        placed: dict[int, tuple[int, int, int]] = {}
+        reading = readers(self.program)
+        for at in self.program.instructions:
+            kind = self.program.kinds[at.output]
+            if at.primitive.name != "concatenate" or at.params["axis"] != 0 or not self.reuse or at.output in self.kept:
+                continue
+            for x, first, last in zip(at.operands, at.params["offsets"], at.params["offsets"][1:], strict=False):
+                for _ in range(2):
+                    if type(x) is not int or len(reading.get(x, ())) != 1 or self.program.kinds[x].dtype != kind.dtype:
+                        break
+                    source = self.program.instructions[self.numbers[x]]
+                    if source.primitive.name != "reshape":
+                        if source.primitive.name in ("mm_nn", "mm_nt", "mm_tn", "sum") and not is_tall(kind.shape):
+                            placed[x] = at.output, first, last
+                        break
+                    x = source.operands[0]
+        return placed
+
+    def _place(self, slot: int, kind: Any) -> str:
+        """The part of a later concatenation's buffer that a slot goes to."""
+        whole, first, last = self.placed[slot]
+        if whole not in self.held:
+            into = self.program.kinds[whole]
+            self.held[whole] = self.names[whole] = self.memory.take(into.shape, into.dtype)
+        self.names[slot] = self._changed(self.held[whole], f"[{first}:{last}].reshape({kind.shape})")
+        return self.names[slot]
+
+    def _concatenation(self, at: Instruction, kind: Any) -> bool:
+        """Copy those parts that do not lie in their place already."""
+        if at.output not in self.held:
+            self.held[at.output] = self.names[at.output] = self.memory.take(kind.shape, kind.dtype)
+        buffer = self.held[at.output]
+        for x, first, last in zip(at.operands, at.params["offsets"], at.params["offsets"][1:], strict=False):
+            view = self._changed(buffer, f"[{first}:{last}]")
+            there, here = (self.memory.arrays.get(n) for n in (view, self.names[x]))
+            if there is None or here is None or there.ctypes.data != here.ctypes.data:
+                self.lines.append(f"np.copyto({view}, {self.names[x]})")
+        return True
