@@ -145,6 +145,79 @@ class PenalisedLogistic(Experiment):
         return last
 
 
+class Sizes(Section):
+    """How many images are for training and for validation; the others are for the test."""
+
+    train: Count
+    validation: Count
+
+
+class LocalSizes(Sizes):
+    """The same for a data set that is read from files in `folder`."""
+
+    folder: Annotated[str, Field(min_length=1)]
+
+
+class HyperCleaning(Experiment):
+    """Find wrong labels by one weight for each training example, learned on validation examples."""
+
+    experiment: Literal["hyper_cleaning"]
+    seeds: Distinct[Natural] = [0, 1, 2]
+    datasets: Distinct[Literal["digits", "mnist", "fashion_mnist"]] = ["digits", "mnist", "fashion_mnist"]
+    digits: Sizes = Sizes(train=900, validation=400)
+    mnist: LocalSizes = LocalSizes(train=5000, validation=2500, folder="data/mnist")
+    fashion_mnist: LocalSizes = LocalSizes(train=5000, validation=5000, folder="data/fashion_mnist")
+    wrong_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    constraints: Distinct[Literal["box", "simplex"]] = ["box", "simplex"]
+    simplex_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    l2: Positive = 1e-3
+    inner_tolerance: Positive = 1e-4
+    hessian_products: Count = 10
+    outer_steps: Count = 40
+    outer_lr: Positive = 0.05
+    initial_weight: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    baseline_l2: Distinct[Positive] = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2]
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+class Batches(Section):
+    """How many images are for training, in batches of what size; the others are for validation."""
+
+    train: Count
+    batch_size: Count
+
+
+class LocalBatches(Batches):
+    """The same for a data set that is read from files in `folder`."""
+
+    folder: Annotated[str, Field(min_length=1)]
+
+
+class HyperRates(Section):
+    """How fast the learning rate of each optimizer is learned."""
+
+    sgd: Positive = 1e-3
+    nesterov: Positive = 1e-3
+    adam: Positive = 1e-7
+
+
+class HypergradientDescent(Experiment):
+    """Learn the learning rate while training goes on, as Baydin et al. 2018 do."""
+
+    experiment: Literal["hypergradient_descent"]
+    seeds: Distinct[Natural] = [0, 1, 2]
+    datasets: Distinct[Literal["digits", "mnist"]] = ["digits", "mnist"]
+    digits: Batches = Batches(train=1400, batch_size=8)
+    mnist: LocalBatches = LocalBatches(train=8000, batch_size=128, folder="data/mnist")
+    epochs: Count = 20
+    lr: Positive = 1e-3
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    l2: Annotated[float, Field(ge=0)] = 1e-4
+    hyper_lr: HyperRates = HyperRates()
+    dtype: Literal["float32", "float64"] = "float32"
+
+
 class Entry(NamedTuple):
     """One experiment: the schema of its config, and the module whose `Problem` runs it."""
 
@@ -154,6 +227,8 @@ class Entry(NamedTuple):
 
 EXPERIMENTS = {
     "digits_learning_rates": Entry(DigitsLearningRates, "experiments.problems.digits_learning_rates"),
+    "hyper_cleaning": Entry(HyperCleaning, "experiments.problems.hyper_cleaning"),
+    "hypergradient_descent": Entry(HypergradientDescent, "experiments.problems.hypergradient_descent"),
     "maml_sinusoid": Entry(MamlSinusoid, "experiments.problems.maml_sinusoid"),
     "penalised_logistic": Entry(PenalisedLogistic, "experiments.problems.penalised_logistic"),
 }

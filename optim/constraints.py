@@ -1,5 +1,8 @@
 """Ranges of hyperparameters, as maps from free numbers: optimizers step the free ones.
 
+Values stay inside, without the ends, however far the free numbers go: where rounding would bring them to an end they
+are the number next to it, and the derivative is that of the map.
+
 A specification is a tree of constraints, or one that applies to all; an entry holds for every leaf below it.
 
 >>> import hograd as ho
@@ -14,6 +17,8 @@ tensor([0.5000, 1.0000])
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 import hograd as ho
 from hograd import Tensor, tree
@@ -64,7 +69,9 @@ class Positive(Constraint):
     range = "greater than 0"
 
     def constrain(self, free: Any) -> Tensor:
-        return ho.exp(ho.as_tensor(free))
+        free = ho.as_tensor(free)
+        numbers = np.finfo(free.dtype)
+        return ho.exp(_kept(free, np.log(numbers.tiny), np.log(numbers.max) - 0.5))
 
     def unconstrain(self, value: Any) -> Tensor:
         return ho.log(ho.as_tensor(value))
@@ -83,7 +90,7 @@ class UnitInterval(Constraint):
     range = "between 0 and 1, without the ends"
 
     def constrain(self, free: Any) -> Tensor:
-        return ho.sigmoid(ho.as_tensor(free))
+        return _between(ho.sigmoid(ho.as_tensor(free)), 0.0, 1.0)
 
     def unconstrain(self, value: Any) -> Tensor:
         value = ho.as_tensor(value)
@@ -113,7 +120,8 @@ class Interval(Constraint):
         self.range = f"between {self.low:g} and {self.high:g}, without the ends"
 
     def constrain(self, free: Any) -> Tensor:
-        return self.low + (self.high - self.low) * ho.sigmoid(ho.as_tensor(free))
+        value = self.low + (self.high - self.low) * ho.sigmoid(ho.as_tensor(free))
+        return _between(value, self.low, self.high)
 
     def unconstrain(self, value: Any) -> Tensor:
         value = ho.as_tensor(value)
@@ -138,7 +146,8 @@ class Simplex(Constraint):
     range = "greater than 0 with the sum 1 along the last axis"
 
     def constrain(self, free: Any) -> Tensor:
-        return ho.softmax(ho.as_tensor(free), -1)
+        value = ho.softmax(ho.as_tensor(free), -1)
+        return _kept(value, np.finfo(value.dtype).tiny, 1.0)
 
     def unconstrain(self, value: Any) -> Tensor:
         logarithm = ho.log(ho.as_tensor(value))
@@ -251,6 +260,19 @@ def project_capped_simplex(value: Any, total: float, cap: float = 1.0) -> Tensor
     rest = total - (cap * capped.sum(-1, keepdim=True) if cap != float("inf") else 0.0)
     tau = ho.where(number > 0, (free_sum - rest) / ho.maximum(number, 1), tau)
     return ho.where(between, value - tau, ho.where(capped, min(cap, total), 0.0))
+
+
+def _kept(value: Tensor, least: float, most: float) -> Tensor:
+    """The value moved into the range by a constant, so that its derivative stays and may lead back."""
+    constant = ho.stop_gradient(value)
+    return value + (ho.clamp(constant, float(least), float(most)) - constant)
+
+
+def _between(value: Tensor, low: float, high: float) -> Tensor:
+    """The value kept from the ends, which only rounding can bring it to."""
+    ends = np.array([low, high], value.dtype)
+    least = np.nextafter(ends[0], ends[1]) if low else np.finfo(value.dtype).tiny
+    return _kept(value, least, np.nextafter(ends[1], ends[0]))
 
 
 def constrain(spec: Any, free: Any) -> Any:

@@ -110,12 +110,7 @@ class Minimizer:
         A solver that stops without a gradient as small as was asked for says so in `reason`, and warns with
         `ConvergenceWarning`: derivatives are no more accurate than the solution.
         """
-        begun = tree.map(as_tensor, params)
-        for path, leaf in zip(tree.paths(begun), tree.leaves(begun), strict=True):
-            if leaf.dtype.kind != "f":
-                raise DtypeError(
-                    f"{type(self).__name__}: params{path} has dtype {leaf.dtype}, expected a floating tensor."
-                )
+        begun = self._floating(params)
         found: list[Minimum] = []
 
         def gradient(p: Any, *args: Any) -> Any:
@@ -124,23 +119,28 @@ class Minimizer:
         gradient.__name__ = f"the gradient of {getattr(loss, '__name__', 'the loss')}"
 
         def solve(p: Any, *args: Any) -> Any:
-            found.append(self._run(loss, p, args))
+            found.append(self.search(loss, p, *args))
             return found[-1].params
 
         solve.__name__ = type(self).__name__
         root = custom_root(gradient, solve, linear_solve=linear_solve, tolerance=math.inf)
         solution = _in_dtypes(root(begun, *args), begun)
         last = max(found, key=lambda one: (not one.converged, one.steps))
-        if not last.converged:
-            warnings.warn(
-                f"{type(self).__name__} stopped after {last.steps} steps, since {REASONS[last.reason]}; the gradient "
-                f"is {last.gradient:.1e}. Let it take more `steps`, scale the parameters alike, or raise `tolerance`.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
         return last._replace(params=solution, value=loss(solution, *args))
 
-    def _run(self, loss: Callable[..., Any], params: Any, args: Any) -> Minimum:
+    def search(self, loss: Callable[..., Any], params: Any, *args: Any) -> Minimum:
+        """The minimum of a loss as a constant, with two gradients less than `minimize`.
+
+        Args:
+            loss, params, *args: as for `minimize`; none of them is differentiated.
+
+        Returns:
+            A `Minimum` of constants.
+
+        Raises:
+            ConvergenceError, DtypeError: as `minimize` does; it warns alike, too.
+        """
+        params, args = tree.detach((self._floating(params), args))
         flat, unravel = tree.ravel(params)
         coarsest = min((leaf.dtype.itemsize for leaf in tree.leaves(params)), default=8)
         # Half precision is too coarse for products of vectors.
@@ -164,8 +164,8 @@ class Minimizer:
             slack = 100 * float(np.finfo(f"f{coarsest}").eps)
             lowest, flattest, idle = value, _largest(gradient), 0
             tolerance = TOLERANCES[coarsest] if self.tolerance is None else self.tolerance
-            search = self.directions(point)
-            proposed = next(search)
+            directions = self.directions(point)
+            proposed = next(directions)
             while _largest(point.gradient) > tolerance * max(1.0, _largest(point.x)):
                 if taken == self.steps:
                     reason = "steps"
@@ -173,8 +173,8 @@ class Minimizer:
                 stepped = self._step(evaluate, slack, point, *proposed)
                 if stepped is None:
                     # The memory of the past may mislead; the gradient alone does not.
-                    search = self.directions(point)
-                    stepped = self._step(evaluate, slack, point, *next(search))
+                    directions = self.directions(point)
+                    stepped = self._step(evaluate, slack, point, *next(directions))
                 if stepped is not None:
                     better = stepped.value < lowest or _largest(stepped.gradient) < flattest
                     lowest, flattest = min(lowest, stepped.value), min(flattest, _largest(stepped.gradient))
@@ -184,9 +184,27 @@ class Minimizer:
                     break
                 taken += 1
                 point = stepped
-                proposed = search.send(point)  # type: ignore[attr-defined]
+                proposed = directions.send(point)  # type: ignore[attr-defined]
         solution = tree.detach(_in_dtypes(unravel(as_tensor(point.x)), params))
-        return Minimum(solution, point.value, _largest(point.gradient), taken, evaluations, reason)
+        if reason != "gradient":
+            warnings.warn(
+                f"{type(self).__name__} stopped after {taken} steps, since {REASONS[reason]}; the gradient is "
+                f"{_largest(point.gradient):.1e}. Let it take more `steps`, scale the parameters alike, or raise "
+                "`tolerance`.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return Minimum(solution, as_tensor(point.value), _largest(point.gradient), taken, evaluations, reason)
+
+    def _floating(self, params: Any) -> Any:
+        """The parameters as tensors; an error unless all are floating."""
+        params = tree.map(as_tensor, params)
+        for path, leaf in zip(tree.paths(params), tree.leaves(params), strict=True):
+            if leaf.dtype.kind != "f":
+                raise DtypeError(
+                    f"{type(self).__name__}: params{path} has dtype {leaf.dtype}, expected a floating tensor."
+                )
+        return params
 
     def _step(self, evaluate: Any, slack: float, point: Point, direction: Any, first: float) -> Point | None:
         slope = float(point.gradient @ direction)

@@ -7,8 +7,8 @@ Which method to choose:
   goes on.
 - `Reversible` is, too, for momentum SGD, in a small part of the memory.
 - `Implicit(CG())` is for variables of the inner loss, such as penalties, where training converges; its memory and
-  time do not depend on how long that takes. GMRES or NormalCG where the equation is not symmetric, MINRES where it
-  is indefinite.
+  time do not depend on how long that takes; `solve=optim.LBFGS()` takes the place of training. GMRES or NormalCG
+  where the equation is not symmetric, MINRES where it is indefinite.
 - `Truncated`, `Implicit(Neumann(...))` and `Implicit(FixedPoint(...))` are cheaper and biased; the bias falls with
   each step or product by the factor that an inner step contracts by. `Implicit(Identity())` and `DARTS` are cheaper
   still.

@@ -165,7 +165,7 @@ class Equation(Problem):
             if not isinstance(method.solve, Minimizer):
                 return tree.map(as_tensor, method.solve(begun, outer)), []
             extra = () if problem.batches is None else (problem.batches(0),)
-            self.report.found = method.solve.minimize(problem.inner_loss, begun, outer, *extra)
+            self.report.found = method.solve.search(problem.inner_loss, begun, outer, *extra)
             return self.report.found.params, []
         params, state = train(problem, outer, method.steps or 0)
         if not self.by_step:

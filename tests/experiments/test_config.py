@@ -69,7 +69,7 @@ BAD_FILES = {
     ),
     "unknown experiment": (
         "experiment: x\n",
-        ["bad.yaml:1:13", "'x'", "digits_learning_rates, maml_sinusoid"],
+        ["bad.yaml:1:13", "'x'", "digits_learning_rates, hyper_cleaning, hypergradient_descent, maml_sinusoid"],
     ),
     "experiment of a wrong type": (
         "experiment: [a]\n",

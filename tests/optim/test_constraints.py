@@ -5,7 +5,7 @@ import pytest
 
 import hograd as ho
 from hograd.errors import ArgumentError
-from optim import SGD, constraints
+from optim import SGD, Adam, constraints
 from optim.constraints import CappedSimplex, Free, Interval, Positive, Simplex, UnitInterval
 from optim.schedules import PerStep
 
@@ -39,6 +39,40 @@ def test_a_specification_is_a_prefix_of_the_tree():
     back = constraints.constrain(spec, free)
     np.testing.assert_allclose(back["opt"].lr.values.numpy(), [0.1, 0.2], rtol=1e-14)
     assert isinstance(back["opt"], SGD)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "constraint", [Positive(), UnitInterval(), Interval(-1, 1), Interval(0.1, 0.3), Simplex()], ids=str
+)
+def test_numbers_that_rounding_would_take_out_stay_inside(constraint, dtype):
+    for far in (-1000.0, -40.0, -17.0, 0.0, 17.0, 40.0, 1000.0):
+        free = ho.tensor([far, 0.5], dtype=dtype)
+        value = constraint.constrain(free)
+        assert value.dtype == free.dtype
+        assert constraint.inside(value).all()
+        assert ho.isfinite(constraint.unconstrain(value)).all()
+        slope = ho.func.grad(lambda free: (constraint.constrain(free) * ho.tensor([1.0, 2.0], dtype=dtype)).sum())(free)
+        assert ho.isfinite(slope).all()
+
+
+def test_what_a_careless_rate_learns_stays_in_range():
+    """Adam's rate and betas, stepped so far that the outer loss is left behind."""
+    ranges = Adam(lr=Positive(), betas=(UnitInterval(), UnitInterval()), eps=Positive(), weight_decay=Positive())
+    free = constraints.unconstrain(ranges, Adam(lr=0.1, betas=(0.9, 0.99), eps=1e-3, weight_decay=0.1))
+
+    def final(free):
+        opt, w = constraints.constrain(ranges, free), ho.tensor([1.0, -2.0])
+        state = opt.init(w)
+        for _ in range(4):
+            w, state = opt.step(w, ho.sin(w), state)
+        return (w**2).sum()
+
+    for _ in range(20):
+        free = ho.tree.map(lambda x, g: x - 30.0 * ho.sign(g), free, ho.func.grad(final)(free))
+        learned = constraints.constrain(ranges, free)
+        assert all(0 < float(beta) < 1 for beta in learned.betas)
+        assert all(0 < float(x) < np.inf for x in (learned.lr, learned.eps, learned.weight_decay))
 
 
 def test_interval_names_what_is_wrong():

@@ -166,6 +166,21 @@ def test_under_vmap_each_element_is_solved_on_its_own():
             np.testing.assert_allclose(ours[i].item(), single.item(), rtol=1e-9)
 
 
+def test_a_search_gives_the_same_as_constants():
+    begun, a = ho.zeros(2), ho.tensor(2.0, requires_grad=True)
+
+    def loss(w, a):
+        return ((w - a) ** 4).sum() + (w**2).sum()
+
+    searched, found = optim.LBFGS().search(loss, begun, a), optim.LBFGS().minimize(loss, begun, a)
+    assert (searched.params == found.params).all()
+    assert searched.value.item() == found.value.item()
+    assert searched[2:] == found[2:]
+    assert found.params.requires_grad
+    assert not searched.params.requires_grad
+    assert not searched.value.requires_grad
+
+
 def ridge_problem(seed=3):
     random = np.random.default_rng(seed)
     x, xv = random.normal(size=(30, 8)), random.normal(size=(20, 8))
