@@ -3,6 +3,7 @@
   python -m benchmarks                      every workload (about ten minutes)
   python -m benchmarks maml rates           two of them
   python -m benchmarks rates/1000           one case
+  python -m benchmarks eager                eagerly, beside PyTorch on two threads
   python -m benchmarks start                process start to first meta-gradient
   python -m benchmarks growth               how time and memory grow
 
@@ -40,7 +41,7 @@ from benchmarks.runner import Row, measure
 from benchmarks.table import table
 
 #: The measurements that have a command of their own.
-COMMANDS = ("start", "growth")
+COMMANDS = ("eager", "start", "growth")
 
 
 def described() -> str:
@@ -133,6 +134,10 @@ def main() -> int:
     arguments = sys.argv[1:]
     # Python caches bytecode for installed packages, and so must a checkout, or its start would be measured too slow.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if arguments[:1] == ["eager"]:
+        from benchmarks import eager
+
+        return eager.run(arguments[1:])
     if arguments[:1] == ["start"]:
         from benchmarks import start
 

@@ -14,6 +14,9 @@ NAMES = ("chain", "mlp", "maml", "rates", "cleaning", "adam")
 #: The version that all others are compared with and divided by.
 YARDSTICK = "NumPy by hand"
 
+#: hograd on the program that PyTorch's users write, with another import.
+TAPE = "hograd as torch"
+
 Run = Callable[[], Any]
 """Computes the result once, and waits until it is there: a flat list of what NumPy can take as arrays."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.registry import YARDSTICK, Data, Run, Workload
+from benchmarks.registry import TAPE, YARDSTICK, Data, Run, Workload
 
 LINKS = 333
 
@@ -72,10 +72,8 @@ def hograd(data: Data, settings: dict[str, Any], compiled: Callable[[Any], Any])
     return lambda: [derivative(x)]
 
 
-@workload.version("PyTorch eager", "torch")
-def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
-    import torch
-
+def on_tape(torch: Any, data: Data, settings: dict[str, Any]) -> Run:
+    """PyTorch's program, which is hograd's too."""
     x = torch.tensor(data["x"], requires_grad=True)
 
     def run() -> list[Any]:
@@ -84,6 +82,20 @@ def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
         return list(torch.autograd.grad(g, x)) if second else [g]
 
     return run
+
+
+@workload.version(TAPE, "hograd")
+def hograd_tape(data: Data, settings: dict[str, Any]) -> Run:
+    import hograd
+
+    return on_tape(hograd, data, settings)
+
+
+@workload.version("PyTorch eager", "torch")
+def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
+    import torch
+
+    return on_tape(torch, data, settings)
 
 
 @workload.version("torch.func", "torch")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.registry import YARDSTICK, Data, Run, Workload
+from benchmarks.registry import TAPE, YARDSTICK, Data, Run, Workload
 
 NAMES = ("w1", "b1", "w2", "b2", "w3", "b3")
 
@@ -136,10 +136,8 @@ def hograd(data: Data, settings: dict[str, Any], compiled: Callable[[Any], Any])
     return lambda: gradient(params)
 
 
-@workload.version("PyTorch eager", "torch")
-def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
-    import torch
-
+def on_tape(torch: Any, data: Data, settings: dict[str, Any]) -> Run:
+    """PyTorch's program, which is hograd's too."""
     raw = split(data)
     params = [torch.tensor(p, requires_grad=True) for p in raw[0]]
     vector = [torch.tensor(v) for v in raw[1]]
@@ -153,6 +151,20 @@ def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
         return list(torch.autograd.grad(gradient, params, vector))
 
     return run
+
+
+@workload.version(TAPE, "hograd")
+def hograd_tape(data: Data, settings: dict[str, Any]) -> Run:
+    import hograd
+
+    return on_tape(hograd, data, settings)
+
+
+@workload.version("PyTorch eager", "torch")
+def torch_eager(data: Data, settings: dict[str, Any]) -> Run:
+    import torch
+
+    return on_tape(torch, data, settings)
 
 
 @workload.version("torch.func", "torch")

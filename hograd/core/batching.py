@@ -34,12 +34,17 @@ def batch(primitive: Primitive, args: Any, params: dict[str, Any], number: int) 
 
 def align(primitive: Primitive, size: int, values: list[Any], batched: list[bool], params: dict[str, Any]) -> Any:
     """Elementwise operations: give every batched value the axes of the longest, behind the batch axis."""
-    rank = max(getattr(v, "ndim", 0) - b for v, b in zip(values, batched, strict=True))
-    aligned = [
-        with_shape(v, (size, *(1,) * (rank + 1 - v.ndim), *v.shape[1:])) if b and v.ndim <= rank else v
-        for v, b in zip(values, batched, strict=True)
+    return apply(primitive, aligned(size, values, batched), params)
+
+
+def aligned(size: int, values: list[Any], batched: list[bool]) -> list[Any]:
+    """Every batched value with the axes of the longest, behind the batch axis."""
+    ranks = [len(v.shape) - b if hasattr(v, "shape") else 0 for v, b in zip(values, batched, strict=True)]
+    rank = max(ranks)
+    return [
+        with_shape(v, (size, *(1,) * (rank - n), *v.shape[1:])) if b and n < rank else v
+        for v, b, n in zip(values, batched, ranks, strict=True)
     ]
-    return apply(primitive, aligned, params)
 
 
 def shift(*names: str) -> Callable[..., Any]:

@@ -45,6 +45,8 @@ def unary(primitive: Primitive, *, floating: bool) -> Callable[[Any], Tensor]:
                     saved = (y if keeps_y else None, value if keeps_x else None) if keeps_y or keeps_x else None
                     return Tensor(y, Node(primitive, (node,), saved, None, y.shape, y.dtype), level)
                 return Tensor(kernel(value))
+        elif isinstance(x, Tensor) and (not floating or x.dtype.kind in "fc"):
+            return wrap(apply(primitive, (x,), {}))
         return call(primitive, (as_floating(x, primitive) if floating else x,), {})
 
     return function
@@ -110,6 +112,12 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
                     return Tensor(y)
                 saved = (y if yb else None, a, z if bb else None) if yb or ab or bb else None
                 return Tensor(y, Node(primitive, (None, q), saved, None, y.shape, y.dtype), b.level)
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype is b.dtype:
+            # Values of other levels, and of several.
+            try:
+                return wrap(apply(primitive, (a, b), {}))
+            except (ValueError, TypeError):
+                pass  # `call` raises again, in words
         if differentiable:
             a, b = promote(primitive, a, b)
         return call(primitive, (a, b), {})

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hograd.core.dispatch import apply, bare, is_raw, namespace_of
+from hograd.backend import RAW, is_number
+from hograd.core.dispatch import apply, bare, namespace_of
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import Primitive, kernels, ops
 from hograd.core.tape import leaf
@@ -23,25 +24,29 @@ def push_forward(primitive: Primitive, args: Any, params: dict[str, Any], number
         )
     primals: list[Any] = []
     tangents: list[Any] = []
+    raw = True
     for arg in args:
         if type(arg) is Dual and arg.level == number:
-            primals.append(arg.value)
-            tangents.append(arg.tangent)
+            x, t = arg.value, arg.tangent
+            raw = raw and (type(x) in RAW or is_number(x)) and (type(t) in RAW or is_number(t))
         else:
-            primals.append(bare(arg))
-            tangents.append(None)
-    answer = apply(primitive, primals, params)
+            x, t = bare(arg), None
+            raw = raw and (type(x) in RAW or is_number(x))
+        primals.append(x)
+        tangents.append(t)
+    answer = primitive.kernel(*primals, **params) if raw else apply(primitive, primals, params)
     if not primitive.differentiable:
         return answer
     # As the backward pass, silently: where a derivative is infinite, the value has no need to be.
     with np.errstate(all="ignore"):
-        tangent = tangent_of(primitive, tangents, (answer, *primals), params)
+        tangent = tangent_of(primitive, tangents, (answer, *primals), params, raw)
     return answer if tangent is None else Dual(answer, bare(tangent), number)
 
 
-def tangent_of(primitive: Primitive, tangents: list[Any], values: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """The tangent of the answer values[0], given those of the arguments; None is zero."""
-    raw = all(map(is_raw, values)) and all(t is None or is_raw(t) for t in tangents)
+def tangent_of(
+    primitive: Primitive, tangents: list[Any], values: tuple[Any, ...], params: dict[str, Any], raw: bool
+) -> Any:
+    """The tangent of the answer values[0], given those of the arguments; None is zero. `raw`: all are bare arrays."""
     F = kernels if raw else ops
     if not raw:
         # Rules use operators, which a bare array has for itself but not for a tensor beside it.
@@ -66,14 +71,18 @@ def tangent_of(primitive: Primitive, tangents: list[Any], values: tuple[Any, ...
         for i, t in enumerate(tangents):
             if t is not None:
                 arguments = [t if k == i else v for k, v in enumerate(values[1:])]
-                term = apply(primitive, arguments, plain_params)
-                tangent = term if tangent is None else namespace_of(tangent).add(tangent, term)
+                if raw:
+                    term = primitive.kernel(*arguments, **plain_params)
+                else:
+                    term = apply(primitive, arguments, plain_params)
+                tangent = term if tangent is None else F.add(tangent, term)
     else:
         tangent = _transpose_twice(primitive, tangents, values, params)
     if tangent is None:
         return None
-    F = namespace_of(tangent)
     answer = values[0]
+    if not raw:
+        F = namespace_of(tangent)
     if tangent.shape != answer.shape:
         tangent = F.broadcast_to(tangent, answer.shape)
     if tangent.dtype != answer.dtype:

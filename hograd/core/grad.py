@@ -61,8 +61,8 @@ def grad(
 
     Memory: an operation saves what its rule reads and nothing else: `a.tanh()` its answer, `a * b` the factors, `a + b`
     nothing. A pass frees that as it goes along. For a chain of n `tanh` of B bytes, forward and backward pass together
-    peak at (n + 2) B and leave the gradient, B. With `create_graph` the chain and its derivative hold 3 n B, and
-    differentiating that derivative peaks at (3 n + 1) B; all of it is freed with the last reference to its results, at
+    peak at (n + 1) B and leave the gradient, B. With `create_graph` the chain and its derivative hold 2 n B, and
+    differentiating that derivative peaks at (2 n + 2) B; all of it is freed with the last reference to its results, at
     once and without the garbage collector. `graph.memory_report` counts what a graph holds.
 
     >>> import hograd as ho

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hograd.core import fast
-from hograd.core.batching import with_shape
+from hograd.core.batching import aligned
 from hograd.core.declare import case, composite, multilinear, operation
 from hograd.core.dispatch import apply, bare, promote, wrap
 from hograd.core.primitive import ops, register
@@ -42,12 +41,7 @@ def _right(F: Any, g: Any, a: Any, b_shape: Any) -> Any:
 
 
 def _batch_matmul(primitive: Any, size: int, values: Any, batched: Any, params: dict[str, Any]) -> Any:
-    rank = max(v.ndim - b for v, b in zip(values, batched, strict=True))
-    aligned = [
-        with_shape(v, (size, *(1,) * (rank + 1 - v.ndim), *v.shape[1:])) if b and v.ndim <= rank else v
-        for v, b in zip(values, batched, strict=True)
-    ]
-    return apply(_matmul, aligned, params)
+    return apply(_matmul, aligned(size, values, batched), params)
 
 
 #: The last two axes contracted, the others broadcast; both arguments have at least two axes.
@@ -73,19 +67,19 @@ def _matrices(name: str, kernel: Any, rules: Any, batch: Any) -> Any:
 
 _two_matrices = _matrices(
     "mm_nn",
-    operator.matmul,
+    np.dot,
     (lambda F, g, b: F.mm_nt(g, b), lambda F, g, a: F.mm_tn(a, g)),
     _batch_matmul,
 )
 _matrices(
     "mm_nt",
-    lambda a, b: a @ b.T,
+    lambda a, b: np.dot(a, b.T),
     (lambda F, g, b: F.mm_nn(g, b), lambda F, g, a: F.mm_tn(g, a)),
     _batch_transposed(False, True),
 )
 _matrices(
     "mm_tn",
-    lambda a, b: a.T @ b,
+    lambda a, b: np.dot(a.T, b),
     (lambda F, g, b: F.mm_nt(b, g), lambda F, g, a: F.mm_nn(a, g)),
     _batch_transposed(True, False),
 )

@@ -85,13 +85,18 @@ register(
 )
 
 
+def _flat_places(b: Any, classes: int) -> Any:
+    """Where the targets stand in a matrix of rows of classes, as one index, which is faster than two."""
+    return _numbers(len(b), b) * classes + b
+
+
 def _class_kernel(a: Any, b: Any, axis: int) -> Any:
     z = shifted(a, axis)
     normalizer = np.log(kernels.sum(np.exp(z), axis))
     if a.ndim == 1:
         return normalizer - z[b]
     if a.ndim == 2 and axis == 1:
-        return normalizer - z[_numbers(len(b), b), b]
+        return normalizer - z.reshape(-1)[_flat_places(b, z.shape[1])]
     return normalizer - np.take_along_axis(z, np.expand_dims(b, axis), axis).squeeze(axis)
 
 
@@ -108,8 +113,8 @@ def _push_class(F: Any, tangents: Any, values: Any, params: Any) -> Any:
 def _without_target(F: Any, a: Any, b: Any, axis: int) -> Any:
     """softmax(a) minus the indicator of b, in a new array."""
     p = F.softmax(a, axis)
-    if a.ndim == 2 and axis == 1:
-        p[_numbers(len(b), b), b] -= 1
+    if a.ndim == 2 and axis == 1 and p.flags.c_contiguous:
+        p.reshape(-1)[_flat_places(b, p.shape[1])] -= 1
     else:
         place = np.expand_dims(b, axis)
         np.put_along_axis(p, place, np.take_along_axis(p, place, axis) - 1, axis)

@@ -52,7 +52,7 @@ def sum_rows(x: Any) -> Any:
     """Sums over a short last axis, kept with length 1: a product with ones is six times faster than NumPy's sum."""
     n = x.shape[-1]
     if type(x) is np.ndarray and 2 <= n <= 64 and x.ndim > 1 and x.dtype.char in "fd" and x.flags.c_contiguous:
-        return (x.reshape(-1, n) @ ones(n, x.dtype)).reshape(*x.shape[:-1], 1)
+        return np.dot(x, ones(n, x.dtype))[..., None]
     return np.add.reduce(x, axis=-1, keepdims=True)
 
 
@@ -60,6 +60,10 @@ def _sum_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if x.ndim > 1 and (axis == (x.ndim - 1,) or axis == x.ndim - 1):
         rows = sum_rows(x)
         return rows if keepdims else rows[..., 0]
+    if axis == (0,) and x.ndim == 2 and not keepdims and type(x) is np.ndarray and x.dtype.char in "fd":
+        n = x.shape[0]
+        if 2 <= n <= 1024 and x.flags.c_contiguous:
+            return np.dot(ones(n, x.dtype), x)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 

@@ -278,7 +278,37 @@ def fusion(program: Program) -> Program:
     return program.with_(groups=tuple(map(tuple, groups)))
 
 
+#: Operations that eager code runs as one, as programs of (primitive, operands): 0, 1 are their operands, 2 and on the
+#: values made before, and numbers are floats.
+_PARTS: dict[str, tuple[tuple[str, tuple[Any, ...]], ...]] = {
+    "tanh_backward": (("mul", (1, 1)), ("sub", (1.0, 2)), ("mul", (0, 3))),
+    "sigmoid_backward": (("sub", (1.0, 1)), ("mul", (1, 2)), ("mul", (0, 3))),
+}
+
+
+def expansion(program: Program) -> Program:
+    """With operations that were joined to save Python's time in their parts, which other passes can share and fuse."""
+    kinds = dict(program.kinds)
+    kept: list[Instruction] = []
+    for at in program.instructions:
+        parts = _PARTS.get(at.primitive.name)
+        if parts is None or type(at.operands[1]) is not int:
+            kept.append(at)
+            continue
+        values = list(at.operands)
+        for i, (name, operands) in enumerate(parts):
+            slot = at.output
+            if i < len(parts) - 1:
+                slot = max(kinds) + 1
+                kinds[slot] = kinds[at.operands[1]]
+            given = tuple(Literal(int(x)) if type(x) is float else values[x] for x in operands)
+            kept.append(Instruction(primitives[name], given, {}, slot, at.line))
+            values.append(slot)
+    return program.with_(instructions=tuple(kept), kinds=kinds)
+
+
 PASSES: dict[str, Pass] = {
+    "expansion": expansion,
     "dead_code": dead_code,
     "constant_folding": constant_folding,
     "identities": identities,

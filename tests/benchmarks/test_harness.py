@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import plot, registry
+from benchmarks import eager, plot, registry, start
 from benchmarks.growth import SWEEPS, points, text
 from benchmarks.registry import NAMES, YARDSTICK, workload
 from benchmarks.runner import Row, difference, measure
@@ -183,3 +183,20 @@ def test_start_is_drawn_without_what_was_left_out(tmp_path):
     costs = [Cost(YARDSTICK, 0.1, 0.2, 10**8), Cost("absent", why="is not installed"), Cost("hograd eager", 1.0, 2.0)]
     plot.beginning(costs, tmp_path / "start.png", "a machine")
     assert (tmp_path / "start.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_eager_compares_the_same_program_on_two_libraries():
+    row = eager.compare("chain", "second", registry.TAPE, "hograd eager", 0.7, rounds=2, threads=1)
+    assert row.why == ""
+    assert row.ratio is not None
+    assert 0.01 < row.ratio < 100
+
+
+def test_eager_names_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(registry.Version, "missing", lambda self: "torch" if "torch" in self.needs else None)
+    assert eager.run(["--rounds", "1", "--only", "chain/gradient"]) == 0
+    assert "torch is not installed" in capsys.readouterr().out
+
+
+def test_the_import_costs_little_beside_numpy_and_optree():
+    assert 0.9 < start.import_ratio(rounds=3) < 3
