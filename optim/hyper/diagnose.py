@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hograd import tree
-from hograd.errors import ArgumentError, HogradError, MissingExtraError
+from hograd.errors import ArgumentError, ConvergenceWarning, HogradError, MissingExtraError
 from optim.hyper.problem import Bilevel, Method, expect_count, hypergradient
+from optim.hyper.reverse import Reverse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Row:
         seconds: of the fastest call.
         memory: bytes kept for the way back, or None if the method does not tell.
         residual: of the method's linear system, or None.
+        converged: False if the method said that an iteration of its own ended too early; the table marks the residual.
         failure: why there is no number, or "".
     """
 
@@ -43,6 +46,7 @@ class Row:
     seconds: float = np.nan
     memory: int | None = None
     residual: float | None = None
+    converged: bool = True
     failure: str = ""
 
     @property
@@ -72,7 +76,8 @@ class Diagnosis:
                 continue
             numbers = (f"{row.error:.1e}", f"{row.spread:.1e}" if row.spread else "-", f"{row.cosine:.6f}")
             counts = (str(row.inner_gradients), str(row.hessian_products), f"{row.seconds:.2g}", _bytes(row.memory))
-            table.append((row.name, *numbers, *counts, "-" if row.residual is None else f"{row.residual:.1e}"))
+            mark = " " if row.converged else "!"
+            table.append((row.name, *numbers, *counts, "- " if row.residual is None else f"{row.residual:.1e}{mark}"))
         widths = [max(len(line[i]) for line in table if line[2] or i == 0) for i in range(len(HEADS))]
         lines = []
         for line in table:
@@ -137,7 +142,9 @@ COSTS = {
 MARKERS = "osD^v<>Pp"
 
 
-def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact: Method, repeats: int = 1) -> Diagnosis:
+def diagnose(
+    problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact: Method | None = None, repeats: int = 1
+) -> Diagnosis:
     """Compare estimators with the exact hypergradient, for cost, bias and direction.
 
     Args:
@@ -145,7 +152,8 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
         outer: tree of outer variables.
         methods: the methods to compare, by name. One that fails is reported with its reason.
         exact: the method that is taken for the truth: `Reverse` through all of training, or `Implicit(Dense(), ...)` at
-            a converged inner solution, whichever derivative is meant.
+            a converged inner solution, whichever derivative is meant. By default `Reverse` through as many steps as
+            the longest of `methods` trains.
         repeats: calls of each method, >= 1. A method that draws noise needs several, with a generator as its seed.
 
     Returns:
@@ -153,7 +161,7 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
 
     >>> import hograd as ho
     >>> from optim import SGD
-    >>> from optim.hyper import CG, Identity, Implicit, Reverse
+    >>> from optim.hyper import Bilevel, CG, Identity, Implicit
     >>> problem = Bilevel(
     ...     inner_loss=lambda w, a: (2 * (w - a) ** 2).sum(),
     ...     outer_loss=lambda w, a: (w**2).sum(),
@@ -161,11 +169,20 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
     ...     optimizer=SGD(lr=0.1),
     ... )
     >>> methods = {"implicit": Implicit(CG(), steps=100), "identity": Implicit(Identity(), steps=100)}
-    >>> found = diagnose(problem, ho.tensor([1.0, 2.0]), methods, exact=Reverse(steps=100))
+    >>> found = diagnose(problem, ho.tensor([1.0, 2.0]), methods)
     >>> [f"{row.name}: error {row.error:.2f}, cosine {row.cosine:.2f}" for row in found.rows]
     ['implicit: error 0.00, cosine 1.00', 'identity: error 3.00, cosine 1.00']
     """
     expect_count("diagnose: repeats", repeats, 1)
+    if exact is None:
+        told = [getattr(method, "steps", None) for method in methods.values()]
+        steps = [count for count in told if isinstance(count, int)]
+        if not steps:
+            raise ArgumentError(
+                "diagnose: none of `methods` says how many steps it trains, so there is no method to compare with; "
+                "pass exact=, such as Implicit(Dense(), solve=...)."
+            )
+        exact = Reverse(max(steps))
     truth = hypergradient(problem, outer, exact)
     target = _flat(truth.hypergrad)
     size = np.linalg.norm(target)
@@ -178,11 +195,14 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
     for name, method in methods.items():
         found, seconds = [], np.inf
         try:
-            for _ in range(repeats):
-                started = time.perf_counter()
-                result = hypergradient(problem, outer, method)
-                seconds = min(seconds, time.perf_counter() - started)
-                found.append(_flat(result.hypergrad))
+            with warnings.catch_warnings():
+                # The row tells.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                for _ in range(repeats):
+                    started = time.perf_counter()
+                    result = hypergradient(problem, outer, method)
+                    seconds = min(seconds, time.perf_counter() - started)
+                    found.append(_flat(result.hypergrad))
         except HogradError as error:
             rows.append(Row(name, failure=str(error).split(": ", 1)[-1].split(". ")[0]))
             continue
@@ -203,6 +223,7 @@ def diagnose(problem: Bilevel, outer: Any, methods: Mapping[str, Method], exact:
                 seconds=seconds,
                 memory=result.info.memory,
                 residual=result.info.residual,
+                converged=result.info.converged,
             )
         )
     return Diagnosis(rows)

@@ -79,7 +79,7 @@ class Forward:
         def push(direction: Any) -> Any:
             if not callable(problem.init):
                 return tangents
-            begun = func.jvp(lambda outer: tree.map(as_tensor, problem.init(outer)), (outer,), (direction,))[1]
+            begun = func.jvp(lambda outer: problem.first(outer), (outer,), (direction,))[1]
             return begun, tangents[1]
 
         return Progress(params, state, func.vmap(push)(directions) if _count(outer) else None)

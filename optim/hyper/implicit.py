@@ -12,7 +12,14 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, func, graph, tree
 from hograd.core.primitive import ops
-from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, LinearAlgebraError, ShapeError
+from hograd.errors import (
+    ArgumentError,
+    ConvergenceError,
+    ConvergenceWarning,
+    DtypeError,
+    LinearAlgebraError,
+    ShapeError,
+)
 from hograd.implicit import Iteration, System, no_transforms
 from hograd.roots import Problem
 from optim.hyper.forward import _floating
@@ -76,6 +83,8 @@ class Implicit:
     warm_start: Any = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.solver, type) or not hasattr(self.solver, "solve"):
+            raise DtypeError(f"Implicit: solver is {self.solver!r}, expected one of `solvers`, such as CG().")
         if (self.steps is None) == (self.solve is None):
             raise ArgumentError(
                 "Implicit: pass either `steps`, how long the problem's optimizer trains, or `solve`, which finds the "
@@ -111,7 +120,7 @@ class Implicit:
         if not report.converged and getattr(self.solver, "steps", None) is None:
             warnings.warn(
                 f"Implicit: {self.solver} left a residual of {report.residual:.1e} of the right side, more than was "
-                "asked for. Give it `steps` or a larger tolerance, add damping, or use another solver.",
+                "asked for. Give it `steps`, more columns, or a larger tolerance or damping, or use another solver.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -161,7 +170,7 @@ class Equation(Problem):
     def _solve(self, _: Any, outer: Any) -> Any:
         method, problem = self.method, self.problem
         if method.solve is not None:
-            begun = problem.init(outer) if callable(problem.init) else problem.init
+            begun = problem.first(outer)
             if not isinstance(method.solve, Minimizer):
                 return tree.map(as_tensor, method.solve(begun, outer)), []
             extra = () if problem.batches is None else (problem.batches(0),)
@@ -206,7 +215,7 @@ class Equation(Problem):
         """A^-1 b, or A^-T b, by the method's solver."""
         guess = np.zeros(b.shape, b.dtype)
         if transposed and self.guess is not None:
-            known = np.concatenate([np.ravel(x.detach().numpy()) for x in tree.leaves(self.guess)])
+            known = np.concatenate([np.ravel(as_tensor(x).detach().numpy()) for x in tree.leaves(self.guess)])
             if known.shape != guess.shape:
                 raise ShapeError(
                     f"Implicit: warm_start has {known.shape[0]} numbers, expected {guess.shape[0]}, as the inner "

@@ -20,7 +20,7 @@ class Krylov:
     Args:
         steps: number of iterations; None goes on until the tolerance is reached, for at most ten times as many
             iterations as there are unknowns (and at least 100), and warns if it is not.
-        tolerance: stop when |b - A x| <= tolerance * |b|.
+        tolerance: stop when |b - A x| <= tolerance * |b|, or at the rounding of their dtype.
         damping: solve with A + damping, >= 0, instead.
     """
 
@@ -55,9 +55,11 @@ class Krylov:
             return transpose(v) + shift * v if self.damping else transpose(v)
 
         limit = max(10 * len(b), 100) if self.steps is None else self.steps
-        x, residual = self.iterate(measured, turned, b, guess, limit)
+        # Below this there is rounding alone: no iteration would ever be done.
+        tolerance = max(self.tolerance, 4 * float(np.finfo(b.dtype).eps))
+        x, residual = self.iterate(measured, turned, b, guess, limit, tolerance)
         residual = float(residual / norm(b))
-        converged = residual <= max(self.tolerance, 4 * np.finfo(b.dtype).eps)
+        converged = residual <= tolerance
         if not converged:
             expect_sound(type(self).__name__, x, b, size, np.finfo(b.dtype).eps ** (1 / 3))
         if self.steps is None and not residual < 0.9:
@@ -68,8 +70,10 @@ class Krylov:
             )
         return Solved(x, residual, converged)
 
-    def iterate(self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int) -> tuple[Any, Any]:
-        """The solution and the norm of its residual."""
+    def iterate(
+        self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int, tolerance: Any
+    ) -> tuple[Any, Any]:
+        """The solution and the norm of its residual, which is to come below `tolerance` times that of b."""
         raise NotImplementedError(f"{type(self).__name__} does not define iterate().")
 
 
@@ -83,7 +87,7 @@ class CG(Krylov):
     Args:
         steps: number of iterations; None goes on until the tolerance is reached, for at most ten times as many
             iterations as there are unknowns (and at least 100), and warns if it is not.
-        tolerance: stop when |b - A x| <= tolerance * |b|.
+        tolerance: stop when |b - A x| <= tolerance * |b|, or at the rounding of their dtype.
         damping: solve with A + damping, >= 0, instead.
 
     Raises:
@@ -96,10 +100,12 @@ class CG(Krylov):
 
     needs: ClassVar[str] = "CG needs a symmetric positive definite matrix."
 
-    def iterate(self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int) -> tuple[Any, Any]:
+    def iterate(
+        self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int, tolerance: Any
+    ) -> tuple[Any, Any]:
         x = guess
         r = b - matrix(x) if x.any() else b
-        p, left, goal = r, r @ r, (self.tolerance * norm(b)) ** 2
+        p, left, goal = r, r @ r, (tolerance * norm(b)) ** 2
         for _ in range(limit):
             if left <= goal:
                 break
@@ -125,7 +131,7 @@ class NormalCG(Krylov):
     Args:
         steps: number of iterations; None goes on until the tolerance is reached, for at most ten times as many
             iterations as there are unknowns (and at least 100), and warns if it is not.
-        tolerance: stop when |b - A x| <= tolerance * |b|.
+        tolerance: stop when |b - A x| <= tolerance * |b|, or at the rounding of their dtype.
         damping: solve with A + damping, >= 0, instead.
 
     >>> matrix, transpose = lambda v: np.array([v[1], -2 * v[0]]), lambda v: np.array([-2 * v[1], v[0]])
@@ -135,11 +141,13 @@ class NormalCG(Krylov):
 
     needs: ClassVar[str] = "NormalCG needs a matrix that can be inverted."
 
-    def iterate(self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int) -> tuple[Any, Any]:
+    def iterate(
+        self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int, tolerance: Any
+    ) -> tuple[Any, Any]:
         x = guess
         r = b - matrix(x) if x.any() else b
         s = transpose(r)
-        p, left, goal = s, s @ s, self.tolerance * norm(b)
+        p, left, goal = s, s @ s, tolerance * norm(b)
         size, eps = 0.0, np.finfo(b.dtype).eps
         for _ in range(limit):
             # What is left of the residual may be out of reach: all further steps would go after rounding.
@@ -162,7 +170,7 @@ class MINRES(Krylov):
     Args:
         steps: number of iterations; None goes on until the tolerance is reached, for at most ten times as many
             iterations as there are unknowns (and at least 100), and warns if it is not.
-        tolerance: stop when |b - A x| <= tolerance * |b|.
+        tolerance: stop when |b - A x| <= tolerance * |b|, or at the rounding of their dtype.
         damping: solve with A + damping, >= 0, instead.
 
     >>> matrix = lambda v: np.array([2.0, -4.0]) * v
@@ -172,15 +180,17 @@ class MINRES(Krylov):
 
     needs: ClassVar[str] = "MINRES needs a symmetric matrix that can be inverted."
 
-    def iterate(self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int) -> tuple[Any, Any]:
+    def iterate(
+        self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int, tolerance: Any
+    ) -> tuple[Any, Any]:
         from scipy.sparse.linalg import LinearOperator, minres
 
         operator = LinearOperator((len(b), len(b)), matvec=matrix, dtype=b.dtype)  # type: ignore[call-arg]
         x, left, spent = guess, b - matrix(guess) if guess.any() else b, 0
         # SciPy's stops at a residual relative to |A| |x|, which may lie far above what is asked for: it goes on there.
-        while spent < limit and norm(left) > self.tolerance * norm(b):
+        while spent < limit and norm(left) > tolerance * norm(b):
             taken: list[int] = []
-            goal = max(1e-3 * self.tolerance * norm(b) / norm(left), np.finfo(b.dtype).eps)
+            goal = max(1e-3 * tolerance * norm(b) / norm(left), np.finfo(b.dtype).eps)
             more, _ = minres(operator, left, rtol=goal, maxiter=limit - spent, callback=lambda _, n=taken: n.append(1))
             if not taken or not np.isfinite(more).all():
                 break
@@ -201,7 +211,7 @@ class GMRES(Krylov):
     Args:
         steps: number of iterations; None goes on until the tolerance is reached, for at most ten times as many
             iterations as there are unknowns (and at least 100), and warns if it is not.
-        tolerance: stop when |b - A x| <= tolerance * |b|.
+        tolerance: stop when |b - A x| <= tolerance * |b|, or at the rounding of their dtype.
         damping: solve with A + damping, >= 0, instead.
 
     >>> matrix = lambda v: np.array([v[1], -2 * v[0]])
@@ -211,14 +221,14 @@ class GMRES(Krylov):
 
     needs: ClassVar[str] = "GMRES needs a matrix that can be inverted."
 
-    def iterate(self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int) -> tuple[Any, Any]:
+    def iterate(
+        self, matrix: Product, transpose: Product, b: Any, guess: Any, limit: int, tolerance: Any
+    ) -> tuple[Any, Any]:
         from scipy.sparse.linalg import LinearOperator, gmres
 
         operator = LinearOperator((len(b), len(b)), matvec=matrix, dtype=b.dtype)  # type: ignore[call-arg]
         if limit == 0:
             return guess, norm(b - matrix(guess))
         restart = max(1, min(len(b), 100, limit))
-        x, _ = gmres(
-            operator, b, x0=guess, rtol=self.tolerance, atol=0.0, restart=restart, maxiter=-(-limit // restart)
-        )
+        x, _ = gmres(operator, b, x0=guess, rtol=tolerance, atol=0.0, restart=restart, maxiter=-(-limit // restart))
         return x.astype(b.dtype, copy=False), norm(b - matrix(x))

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hograd import as_tensor, tree
-from hograd.errors import ConvergenceError
+from hograd.errors import ConvergenceError, DtypeError
 from optim.base import Optimizer
-from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, hypergradient
+from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, floating, hypergradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,12 @@ def bilevel(
     expect_count("bilevel: steps", steps)
     if patience is not None:
         expect_count("bilevel: patience", patience, 1)
-    outer = tree.map(as_tensor, outer)
+    if not isinstance(optimizer, Optimizer):
+        raise DtypeError(
+            f"bilevel: optimizer is {type(optimizer).__name__}, expected an Optimizer of the outer variables, such as "
+            "Adam(lr=0.1)."
+        )
+    outer = floating("outer", outer)
     state = optimizer.init(outer)
     history: list[float] = []
     best_outer, best_info, best = outer, None, 0

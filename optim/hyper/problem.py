@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from hograd import Tensor, as_tensor, func, tree
-from hograd.errors import ArgumentError, DtypeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
 from optim.schedules import PerStep, Schedule
@@ -42,8 +42,11 @@ class Bilevel:
 
     def start(self, outer: Any) -> tuple[Any, Optimizer]:
         """The first parameters and the optimizer for these outer variables."""
-        params = self.init(outer) if callable(self.init) else self.init
-        return params, self.optimizer_of(outer)
+        return self.first(outer), self.optimizer_of(outer)
+
+    def first(self, outer: Any) -> Any:
+        """The first parameters for these outer variables."""
+        return floating("init", self.init(outer) if callable(self.init) else self.init)
 
     def optimizer_of(self, outer: Any) -> Optimizer:
         """The inner optimizer for these outer variables."""
@@ -225,9 +228,43 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient
     >>> value, hypergrad
     (tensor(3.2400), {'lr': tensor(-7.2000), 'l2': tensor(0.)})
     """
-    for i, leaf in enumerate(tree.leaves(outer)):
-        if not hasattr(leaf, "dtype") and not isinstance(leaf, float):
-            raise DtypeError(
-                f"outer{tree.paths(outer)[i]} is {type(leaf).__name__} {leaf!r}, expected a floating tensor or number."
+    if isinstance(method, type) or not hasattr(method, "hypergradient"):
+        raise DtypeError(f"hypergradient: method is {method!r}, expected an object such as Reverse(steps=100).")
+    losses = {name: _scalar(name, getattr(problem, name)) for name in ("inner_loss", "outer_loss")}
+    return method.hypergradient(dataclasses.replace(problem, **losses), floating("outer", outer))
+
+
+def floating(name: str, values: Any) -> Any:
+    """A tree of numbers and tensors as one of tensors.
+
+    Raises:
+        DtypeError: an element is no floating number or tensor; the message says which.
+
+    >>> floating("outer", {"lr": 0.5})
+    {'lr': tensor(0.5000)}
+    """
+    for i, leaf in enumerate(tree.leaves(values)):
+        if isinstance(leaf, float) or getattr(getattr(leaf, "dtype", None), "kind", "") in ("f", "c"):
+            continue
+        what = f"of dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"{type(leaf).__name__} {leaf!r}"
+        raise DtypeError(
+            f"{name}{tree.paths(values)[i]} is {what}, expected a floating tensor or number: write it with a decimal "
+            "point, or convert it with .double()."
+        )
+    return tree.map(as_tensor, values)
+
+
+def _scalar(name: str, loss: Callable[..., Any]) -> Callable[..., Tensor]:
+    """A loss whose answers are looked at."""
+
+    def checked(*args: Any) -> Tensor:
+        value = loss(*args)
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"Bilevel: {name} returned {type(value).__name__}, expected a tensor of shape ().")
+        if value.shape != ():
+            raise ShapeError(
+                f"Bilevel: {name} returned shape {tuple(value.shape)}, expected (): reduce it with sum() or mean()."
             )
-    return method.hypergradient(problem, tree.map(as_tensor, outer))
+        return value
+
+    return checked

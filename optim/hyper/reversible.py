@@ -70,7 +70,7 @@ class Reversible:
                     "whole numbers and is not differentiable itself; use Reverse, or `detach` them."
                 )
         params, optimizer = problem.start(outer)
-        run = _Run(problem, outer, optimizer, tree.map(as_tensor, params), self.bits)
+        run = _Run(problem, outer, optimizer, params, self.bits)
         for number in range(self.steps):
             run.forth(number)
         trained, state = run.params(), run.state(self.steps)
@@ -93,7 +93,7 @@ class Reversible:
             total = tree.map(lambda x, y: x + y, total, more)
         run.expect_start()
         if callable(problem.init):
-            _, pull = func.vjp(lambda outer: tree.map(as_tensor, problem.init(outer)), outer)
+            _, pull = func.vjp(lambda outer: problem.first(outer), outer)
             total = tree.map(lambda x, y: x + y, total, pull(slope)[0])
         info = Info(
             trained, state, self.steps, 3 * self.steps, hessian_products=self.steps, memory=memory

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hograd import Tensor, as_tensor, func, tree, zeros_like
+from hograd import Tensor, func, tree, zeros_like
 from hograd.errors import ArgumentError, ConvergenceError
-from optim.hyper.problem import Bilevel, expect_count
+from optim.hyper.problem import Bilevel, expect_count, floating
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Algorithm:
 
     def init(self, problem: Bilevel, outer: Any) -> Position:
         """Before the first step: the problem's first parameters, and v = 0."""
-        outer = tree.map(as_tensor, outer)
-        params = tree.map(as_tensor, problem.init(outer) if callable(problem.init) else problem.init)
+        outer = floating("outer", outer)
+        params = problem.first(outer)
         return Position(params, outer, tree.map(zeros_like, params))
 
     def step(self, problem: Bilevel, at: Position) -> Position:

@@ -14,6 +14,7 @@ from optim.hyper import (
     Identity,
     Implicit,
     Neumann,
+    Nystrom,
     Reverse,
     Truncated,
     ZeroOrder,
@@ -116,6 +117,7 @@ def test_diagnosis_tells_error_direction_and_cost():
         "identity": Implicit(Identity(), steps=400),
         "truncated": Truncated(400, last=3),
         "smoothed": ZeroOrder(steps=400, sigma=0.1, samples=2, seed=np.random.default_rng(0)),
+        "far off": Implicit(Nystrom(1, damping=1e-4), steps=400),
         "diverging": Implicit(Neumann(50, lr=10.0), steps=400),
     }
     found = diagnose(RIDGE, outer, methods, exact, repeats=3)
@@ -133,7 +135,9 @@ def test_diagnosis_tells_error_direction_and_cost():
     assert "diverges" in rows["diverging"].failure
     table = str(found).splitlines()
     assert " ".join(table[0].split()) == "method error spread cosine gradients products seconds memory residual"
-    assert len(table) == 7
+    assert len(table) == 8
+    assert [line.endswith("!") for line in table] == [False] * 6 + [True, False]
+    assert not rows["far off"].converged
     assert max(map(len, table)) < 160
 
 
@@ -163,6 +167,16 @@ def test_a_diagnosis_is_drawn():
     assert len(by_memory.get_legend().get_texts()) == 2
     with pytest.raises(ArgumentError, match="cost is 'price', expected one of 'work', 'seconds', 'memory'"):
         found.plot(cost="price")
+
+
+def test_by_default_the_truth_is_reverse_mode_through_the_longest_training():
+    methods = {"short": Reverse(3), "long": Truncated(40, last=40), "cg": Implicit(CG(), steps=20)}
+    rows = {row.name: row for row in diagnose(RIDGE, -1.0, methods).rows}
+    short, whole = (float(hypergradient(RIDGE, -1.0, Reverse(steps)).hypergrad) for steps in (3, 40))
+    assert rows["long"].error < 1e-12
+    assert rows["short"].error == pytest.approx(abs(short - whole) / abs(whole))
+    with pytest.raises(ArgumentError, match="none of `methods` says how many steps it trains"):
+        diagnose(RIDGE, -1.0, {"solved": Implicit(CG(), solve=lambda w, a: solve(a.numpy()))})
 
 
 def test_a_diagnosis_needs_something_to_be_relative_to():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hograd as ho
-from hograd.errors import ArgumentError
+from hograd.errors import ArgumentError, ConvergenceWarning, DtypeError, ShapeError
 from optim import SGD
 from optim.hyper import (
     CG,
@@ -29,6 +29,7 @@ from optim.hyper import (
     Reversible,
     Truncated,
     ZeroOrder,
+    bilevel,
     hypergradient,
 )
 
@@ -220,3 +221,76 @@ def test_compiled_and_mapped_it_is_the_same(name):
 def test_what_works_on_whole_numbers_says_that_it_cannot_be_mapped():
     with pytest.raises(ArgumentError, match="use Reverse, or `detach` them"):
         ho.func.vmap(lambda x: hypergradient(curved(), {**OUTER, "x": x}, Reversible(5)).value)(ho.ones(3, 2))
+
+
+MISTAKES = {
+    "an outer loss of shape (2,)": (
+        {"outer_loss": lambda w, a: w**2},
+        ShapeError,
+        r"outer_loss returned shape \(2,\), expected \(\): reduce it with sum",
+    ),
+    "an inner loss of shape (2,)": (
+        {"inner_loss": lambda w, a: (w - a) ** 2},
+        ShapeError,
+        r"inner_loss returned shape \(2,\), expected \(\): reduce it with sum",
+    ),
+    "a loss that is no tensor": (
+        {"inner_loss": lambda w, a: 1.0},
+        DtypeError,
+        r"inner_loss returned float, expected a tensor of shape \(\)",
+    ),
+    "whole numbers as parameters": (
+        {"init": {"w": ho.ones(2), "b": ho.tensor(1)}},
+        DtypeError,
+        r"init\['b'\] is of dtype int64, expected a floating tensor or number",
+    ),
+    "no optimizer": ({"optimizer": None}, DtypeError, "the inner optimizer is .*, expected an Optimizer; pass"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("name", ["reverse", "truncated", "forward", "reversible", "implicit CG", *ROUGH])
+def test_mistakes_in_a_problem_are_named(name, mistake):
+    changes, error, text = MISTAKES[mistake]
+    right = Bilevel(lambda w, a: ((w - a) ** 2).sum(), lambda w, a: (w**2).sum(), ho.zeros(2), optimizer=MOMENTUM)
+    with pytest.raises(error, match=text):
+        hypergradient(dataclasses.replace(right, **changes), ho.ones(2), METHODS[name])
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: hypergradient(curved(), OUTER, Reverse), "method is <class .*Reverse.*>, expected an object such as"),
+        (lambda: hypergradient(curved(), OUTER, "reverse"), "method is 'reverse', expected an object such as"),
+        (lambda: hypergradient(curved(), {**OUTER, "l2": 1}, Reverse(3)), r"outer\['l2'\] is int 1, expected a float"),
+        (lambda: hypergradient(curved(), {"x": ho.arange(2)}, Reverse(3)), r"outer\['x'\] is of dtype int64, expect"),
+        (lambda: Implicit(CG, steps=3), "solver is <class .*CG.*>, expected one of `solvers`"),
+        (lambda: Implicit("cg", steps=3), "solver is 'cg', expected one of `solvers`, such as"),
+        (lambda: bilevel(curved(), OUTER, Reverse(3), SGD(lr=0.1)), "optimizer is Reverse, expected an Optimizer"),
+    ],
+)
+def test_mistakes_in_a_call_are_named(call, text):
+    with pytest.raises(DtypeError, match=text):
+        call()
+
+
+def test_a_solver_at_a_fixed_price_whose_answer_is_far_off_warns():
+    with pytest.warns(ConvergenceWarning, match=r"Nystrom\(rank=1.* left a residual of .*more columns"):
+        info = hypergradient(
+            tree_problem(), {"x": ho.tensor([1.0, -0.5]), "y": 0.3}, Implicit(Nystrom(1, damping=1e-6), steps=STEPS)
+        ).info
+    assert not info.converged
+    assert info.residual > 1.1
+
+
+def test_what_the_memory_grows_with():
+    def memory(method):
+        return hypergradient(curved(), OUTER, method).info.memory
+
+    assert memory(Implicit(CG(), steps=10)) == memory(Implicit(CG(), steps=100)) > 2 * 8
+    assert memory(Forward(10)) == memory(Forward(100)) > 0
+    growth = [memory(Truncated(100, last)) for last in (10, 20, 30)]
+    assert growth[1] - growth[0] == growth[2] - growth[1] > 10 * 2 * 8
+    assert memory(Truncated(30, last=10)) == growth[0]
+    assert memory(Reverse(90)) > 2 * memory(Reverse(90, checkpoint="sqrt"))
+    assert memory(Reversible(100)) < memory(Truncated(100, last=100)) / 10

@@ -50,6 +50,32 @@ def test_a_matrix_that_rounding_alone_keeps_from_being_singular_raises(least):
         solve(Dense(), nearly, BASIS.sum(1))
 
 
+def test_columns_that_miss_most_of_the_curvature_say_so():
+    matrix = (BASIS * np.geomspace(0.1, 1, 12)) @ BASIS.T
+    b = RNG.normal(size=12)
+    found = solve(Nystrom(3, damping=1e-3), matrix, b)
+    assert not found.converged
+    assert found.residual > 10
+    assert solve(Nystrom(3, damping=10.0), matrix, b).residual < 1
+    assert solve(Nystrom(12, damping=1e-3), matrix, b).residual < 0.02
+
+
+def test_iterations_in_single_precision_end_where_rounding_begins():
+    matrix = ((BASIS * np.geomspace(0.1, 1, 12)) @ BASIS.T).astype(np.float32)
+    b = RNG.normal(size=12).astype(np.float32)
+    for solver in (CG(), NormalCG(), MINRES(), GMRES()):
+        count = []
+
+        def product(v, count=count):
+            count.append(1)
+            return matrix @ v
+
+        found = solver.solve(product, lambda v: matrix.T @ v, b, np.zeros_like(b))
+        assert found.converged
+        assert found.residual < 5e-7
+        assert len(count) < 60
+
+
 @pytest.mark.parametrize("condition", [1e2, 1e6, 1e10])
 def test_the_factorisation_says_how_good_it_is(condition):
     matrix = (BASIS * np.geomspace(1 / condition, 1, 12)) @ BASIS.T
