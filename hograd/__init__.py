@@ -25,6 +25,7 @@ from hograd.ops import complex as _complex
 from hograd.ops import contract as _contract
 from hograd.ops import conv as _conv
 from hograd.ops import convert as _convert
+from hograd.ops import covariance as _covariance
 from hograd.ops import create as _create
 from hograd.ops import cross_entropy as _cross_entropy
 from hograd.ops import elementwise as _elementwise
@@ -58,6 +59,7 @@ from hograd.ops import reduce as _reduce
 from hograd.ops import repeat as _repeat
 from hograd.ops import resize as _resize
 from hograd.ops import rounding as _rounding
+from hograd.ops import sampled as _sampled
 from hograd.ops import scan as _scan
 from hograd.ops import scatter_reduce as _scatter_reduce
 from hograd.ops import shape as _shape
@@ -69,12 +71,14 @@ from hograd.ops import statistics as _statistics
 from hograd.ops import triangle as _triangle
 from hograd.ops import trigonometry as _trigonometry
 from hograd.ops import unit_axes as _unit_axes
+from hograd.ops import update as _update
 from hograd.ops.activations import *
 from hograd.ops.arithmetic import *
 from hograd.ops.complex import *
 from hograd.ops.contract import *
 from hograd.ops.conv import *
 from hograd.ops.convert import *
+from hograd.ops.covariance import *
 from hograd.ops.create import *
 from hograd.ops.cross_entropy import *
 from hograd.ops.elementwise import *
@@ -110,6 +114,7 @@ from hograd.ops.reduce import *
 from hograd.ops.repeat import *
 from hograd.ops.resize import *
 from hograd.ops.rounding import *
+from hograd.ops.sampled import *
 from hograd.ops.scan import *
 from hograd.ops.scatter_reduce import *
 from hograd.ops.shape import *
@@ -121,6 +126,7 @@ from hograd.ops.statistics import *
 from hograd.ops.triangle import *
 from hograd.ops.trigonometry import *
 from hograd.ops.unit_axes import *
+from hograd.ops.update import *
 from hograd.program import compile
 
 if _TYPE_CHECKING:
@@ -251,6 +257,7 @@ __all__ += _complex.__all__
 __all__ += _contract.__all__
 __all__ += _conv.__all__
 __all__ += _convert.__all__
+__all__ += _covariance.__all__
 __all__ += _create.__all__
 __all__ += _cross_entropy.__all__
 __all__ += _elementwise.__all__
@@ -284,6 +291,7 @@ __all__ += _reduce.__all__
 __all__ += _repeat.__all__
 __all__ += _resize.__all__
 __all__ += _rounding.__all__
+__all__ += _sampled.__all__
 __all__ += _scan.__all__
 __all__ += _scatter_reduce.__all__
 __all__ += _shape.__all__
@@ -295,3 +303,4 @@ __all__ += _statistics.__all__
 __all__ += _triangle.__all__
 __all__ += _trigonometry.__all__
 __all__ += _unit_axes.__all__
+__all__ += _update.__all__

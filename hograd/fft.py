@@ -19,6 +19,7 @@ from hograd.ops.fourier import (
     rfftfreq,
     rfftn,
 )
+from hograd.ops.fourier_real import hfft, ihfft, irfft2, rfft2
 
 __all__ = [
     "fft",
@@ -26,13 +27,17 @@ __all__ = [
     "fftfreq",
     "fftn",
     "fftshift",
+    "hfft",
     "ifft",
     "ifft2",
     "ifftn",
     "ifftshift",
+    "ihfft",
     "irfft",
+    "irfft2",
     "irfftn",
     "rfft",
+    "rfft2",
     "rfftfreq",
     "rfftn",
 ]

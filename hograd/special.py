@@ -24,12 +24,12 @@ from hograd.ops.special import (
     ndtr,
     ndtri,
 )
-from hograd.ops.special_gamma import betaln, digamma, gammaln, polygamma, zeta
+from hograd.ops.special_gamma import betaln, digamma, gammaln, mvlgamma, polygamma, zeta
 from hograd.ops.special_incomplete import betainc, gammainc, gammaincc
 from hograd.ops.stable import log_softmax, softmax
 from hograd.ops.trigonometry import sinc
 
-expit, psi, lgamma = sigmoid, digamma, gammaln
+expit, psi, lgamma, multigammaln = sigmoid, digamma, gammaln, mvlgamma
 
 __all__ = [
     "betainc",
@@ -58,6 +58,7 @@ __all__ = [
     "log_softmax",
     "logit",
     "logsumexp",
+    "multigammaln",
     "ndtr",
     "ndtri",
     "polygamma",

@@ -136,6 +136,22 @@ class InPlace(Operations):
         """Set every element to 0."""
         return self.copy_(0)
 
+    def normal_(self: Any, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Any:
+        """Fill with normal draws."""
+        return self.copy_(mean + std * ops.randn(self.shape, dtype=self.dtype, generator=generator))
+
+    def uniform_(self: Any, low: Any = 0.0, high: Any = 1.0, *, generator: Any = None) -> Any:
+        """Fill with uniform draws from `low` up to but without `high`."""
+        return self.copy_(low + (high - low) * ops.rand(self.shape, dtype=self.dtype, generator=generator))
+
+    def exponential_(self: Any, lambd: Any = 1.0, *, generator: Any = None) -> Any:
+        """Fill with draws from the exponential distribution with the rate `lambd`."""
+        return self.copy_(-ops.log1p(-ops.rand(self.shape, dtype=self.dtype, generator=generator)) / lambd)
+
+    def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
+        """Fill with draws that are 1 with probability p (a number or a tensor) and else 0."""
+        return self.copy_(ops.bernoulli(ops.broadcast_to(p, self.shape), generator=generator))
+
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.assign(ops.at_set(self, index, value))
 
@@ -220,6 +236,28 @@ class InPlace(Operations):
     logical_or_ = in_place("logical_or")
     logical_xor_ = in_place("logical_xor")
     logical_not_ = in_place("logical_not")
+    bitwise_and_ = in_place("bitwise_and")
+    bitwise_or_ = in_place("bitwise_or")
+    bitwise_xor_ = in_place("bitwise_xor")
+    bitwise_not_ = in_place("bitwise_not")
+    multiply_ = in_place("multiply")
+    subtract_ = in_place("subtract")
+    divide_ = in_place("divide")
+    true_divide_ = in_place("true_divide")
+    greater_ = in_place("greater")
+    greater_equal_ = in_place("greater_equal")
+    less_ = in_place("less")
+    less_equal_ = in_place("less_equal")
+    not_equal_ = in_place("not_equal")
+    clamp_min_ = in_place("clamp_min")
+    clamp_max_ = in_place("clamp_max")
+    float_power_ = in_place("float_power")
+    ldexp_ = in_place("ldexp")
+    gcd_ = in_place("gcd")
+    lcm_ = in_place("lcm")
+    nextafter_ = in_place("nextafter")
+    mvlgamma_ = in_place("mvlgamma")
+    sgn_ = in_place("sgn")
 
     # What it has in place of those that write by index or mask, of triangles, scans and sums with products.
 
@@ -231,6 +269,8 @@ class InPlace(Operations):
     index_add_ = in_place("index_add")
     index_copy_ = in_place("index_copy")
     index_fill_ = in_place("index_fill")
+    index_put_ = in_place("index_put")
+    renorm_ = in_place("renorm")
     tril_ = in_place("tril")
     triu_ = in_place("triu")
     cumsum_ = in_place("cumsum")

@@ -11,6 +11,7 @@ from hograd.core.methods_create import CreationMethods
 from hograd.core.methods_elementwise import ElementwiseMethods
 from hograd.core.methods_index import IndexMethods
 from hograd.core.methods_linalg import LinalgMethods
+from hograd.core.methods_names import NamedMethods
 from hograd.core.methods_order import OrderMethods
 from hograd.core.methods_products import ProductMethods
 from hograd.core.methods_reduce import ReductionMethods
@@ -32,6 +33,7 @@ class Operations(
     ElementwiseMethods,
     IndexMethods,
     LinalgMethods,
+    NamedMethods,
     OrderMethods,
     ProductMethods,
     ReductionMethods,

@@ -44,6 +44,7 @@ from hograd.ops import (
     resize,
     root,
     rounding,
+    sampled,
     scan,
     scatter_reduce,
     shape,
@@ -56,6 +57,7 @@ from hograd.ops import (
     triangle,
     trigonometry,
     unit_axes,
+    update,
     windows,
 )
 
@@ -103,6 +105,7 @@ __all__ = [
     "root",
     "resize",
     "rounding",
+    "sampled",
     "scan",
     "scatter_reduce",
     "shape",
@@ -115,5 +118,6 @@ __all__ = [
     "triangle",
     "trigonometry",
     "unit_axes",
+    "update",
     "windows",
 ]

@@ -15,7 +15,7 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
-__all__ = ["add", "div", "floor_divide", "mul", "neg", "pow", "reciprocal", "remainder", "square", "sub"]
+__all__ = ["add", "div", "floor_divide", "gcd", "lcm", "mul", "neg", "pow", "reciprocal", "remainder", "square", "sub"]
 
 binary("add", operator.add, (1, 1), samples=pairs, doc="")
 
@@ -262,3 +262,34 @@ def pow(a: Any, b: Any) -> Tensor:
         # Rules take its logarithm, in the dtype of the exponent.
         a = ops.tensor(a, dtype=getattr(b, "dtype", None))
     return call(_power_tensor, [a, b], {})
+
+
+def _whole_pairs(s: Any) -> list[Any]:
+    return [case(np.array([12, -18, 0]), np.array([8, 27, 5])), case(np.array([[4], [6]]), np.array([6, 10]))]
+
+
+gcd = binary(
+    "gcd",
+    np.gcd,
+    None,
+    samples=_whole_pairs,
+    doc="""Greatest common divisor of whole numbers, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.gcd(ho.tensor([12, 7]), 8)
+    tensor([4, 1])
+    """,
+)
+
+lcm = binary(
+    "lcm",
+    np.lcm,
+    None,
+    samples=_whole_pairs,
+    doc="""Least common multiple of whole numbers, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.lcm(ho.tensor([12, 7]), 8)
+    tensor([24, 56])
+    """,
+)

@@ -18,12 +18,26 @@ from hograd.backend import scalarize
 from hograd.core.batching import align
 from hograd.core.declare import case, composite, linear, operation
 from hograd.core.dispatch import apply, promote, wrap
-from hograd.core.primitive import Primitive
+from hograd.core.primitive import Primitive, ops
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, ShapeError
 from hograd.ops.axes import common_shape, operand, tensor_of
+from hograd.ops.create import ones_like
 
-__all__ = ["angle", "complex", "conj", "imag", "is_complex", "polar", "real", "sgn", "view_as_complex", "view_as_real"]
+__all__ = [
+    "adjoint",
+    "angle",
+    "complex",
+    "conj",
+    "imag",
+    "is_complex",
+    "isreal",
+    "polar",
+    "real",
+    "sgn",
+    "view_as_complex",
+    "view_as_real",
+]
 
 
 def _complex_kernel(a: Any, b: Any) -> Any:
@@ -190,3 +204,30 @@ def is_complex(x: Any) -> bool:
     True
     """
     return tensor_of(x, "is_complex").dtype.kind == "c"
+
+
+@composite(lambda s: [case(s.complex(2, 3)), case(s.normal(2, 2, 3)), case(s.normal())])
+def adjoint(F: Any, x: Any) -> Tensor:
+    """The last two axes swapped, and the conjugate: the adjoint of a matrix (`x.mH`).
+
+    >>> import hograd as ho
+    >>> ho.adjoint(ho.tensor([[1j, 2.0]]))
+    tensor([[0.-1.j],
+            [2.-0.j]])
+    """
+    x = operand(F, x, "adjoint")
+    if x.ndim == 1:
+        raise ShapeError(f"adjoint: x has shape {tuple(x.shape)}, expected matrices.")
+    return F.conj(F.swapaxes(x, -2, -1) if x.ndim else x)
+
+
+@operation(None, lambda s: [case(np.array([1.0 + 0j, 1j])), case(s.normal(2))], differentiable=False)
+def isreal(x: Any) -> Tensor:
+    """Whether each element has the imaginary part 0.
+
+    >>> import hograd as ho
+    >>> ho.isreal(ho.tensor([1.0, 1j]))
+    tensor([ True, False])
+    """
+    x = tensor_of(x, "isreal")
+    return ops.eq(ops.imag(x), 0) if x.dtype.kind == "c" else ones_like(x, dtype=np.bool_)

@@ -23,6 +23,7 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
     "tensor",
@@ -237,6 +238,34 @@ def linspace(
     check_device(device)
     part = Tensor(np.linspace(0.0, 1.0, count))
     answer = ops.astype(ops.add(ops.mul(start, ops.sub(1.0, part)), ops.mul(end, part)), dtype)
+    return answer.requires_grad_() if requires_grad else answer
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: Any = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from base**start to base**end, whose logarithms are evenly spaced.
+
+    Args:
+        start, end: numbers, or tensors of shape (), by which the answer is differentiable.
+        steps: how many, at least 0.
+        base: number, or a tensor of shape () above 0.
+        dtype: default the default floating dtype.
+        device: None or "cpu".
+        requires_grad: whether to record operations on it.
+
+    >>> import hograd as ho
+    >>> ho.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    answer = ops.astype(ops.pow(base, linspace(start, end, steps, device=device)), _dtype(dtype))
     return answer.requires_grad_() if requires_grad else answer
 
 

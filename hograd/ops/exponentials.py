@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hograd.core.declare import binary, case, unary
+from hograd.core.declare import binary, case, composite, unary
+from hograd.core.tensor import Tensor
+from hograd.ops.axes import operand
 from hograd.ops.samples import anywhere, pairs, positive
 from hograd.ops.scipy import scipy_function
 
-__all__ = ["exp2", "log10", "log2", "logaddexp", "logaddexp2", "rsqrt", "xlogy"]
+__all__ = ["exp2", "float_power", "ldexp", "log10", "log2", "logaddexp", "logaddexp2", "rsqrt", "xlogy"]
 
 log2 = unary(
     "log2",
@@ -162,3 +164,35 @@ xlog1py = binary(
     tensor([0.0000, 4.6052])
     """,
 )
+
+
+@composite(lambda s: [case(s.positive(3, 4), s.normal(4)), case(s.normal(3), 2), case(2.0, s.normal(2))])
+def float_power(F: Any, x: Any, exponent: Any) -> Tensor:
+    """x**exponent in float64, or complex128.
+
+    Args:
+        x, exponent: numbers or tensors.
+
+    >>> import hograd as ho
+    >>> ho.float_power(ho.tensor([2, 3]), 2)
+    tensor([4., 9.])
+    """
+    wide: list[Any] = [
+        v if isinstance(v, (int, float, complex)) else operand(F, v, "float_power") for v in (x, exponent)
+    ]
+    for i, v in enumerate(wide):
+        if hasattr(v, "dtype"):
+            wide[i] = F.astype(v, np.complex128 if v.dtype.kind == "c" else np.float64)
+    return F.pow(*wide)
+
+
+@composite(lambda s: [case(s.normal(3, 4), s.normal(4)), case(s.normal(3), np.array([1, -2, 0]))])
+def ldexp(F: Any, x: Any, b: Any) -> Tensor:
+    """x 2**b.
+
+    >>> import hograd as ho
+    >>> ho.ldexp(ho.tensor([1.0, 3.0]), ho.tensor([2, -1]))
+    tensor([4.0000, 1.5000])
+    """
+    x, b = operand(F, x, "ldexp"), operand(F, b, "ldexp")
+    return F.mul(x, F.exp2(F.astype(b, x.dtype) if x.dtype.kind in "fc" and b.dtype.kind in "biu" else b))

@@ -17,7 +17,7 @@ from hograd.errors import IndexingError, ShapeError
 from hograd.ops.axes import axis_of, beside, shape_of, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
-__all__ = ["at_add", "at_set", "getitem", "put", "take_along_axis"]
+__all__ = ["at_add", "at_set", "getitem", "put", "take_along_axis", "take_along_dim"]
 
 # Basic indices: ints, slices and None.
 
@@ -332,3 +332,31 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
     source = beside(x, source)
     written = ops.getitem(ops.reshape(value, (-1,)), ops.where(ops.ge(source, 0), source, 0))
     return ops.where(ops.ge(source, 0), written, x)
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), np.array([[0], [3], [3]]), 1),
+        case(s.normal(3, 4), np.array([[0, -1]]), axis=1),
+        case(s.normal(2, 3), np.array([5, 0, 2])),
+    ],
+)
+def take_along_dim(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """`take_along_axis` by the name that PyTorch has for it; without an axis, positions in the flattened tensor.
+
+    Args:
+        x: tensor (`input`).
+        indices: integer tensor, broadcast against `x` but along the axis; negative ones count from the end.
+        axis: int, or None (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.take_along_dim(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.tensor([3, 0]))
+    tensor([4., 1.])
+    """
+    x, indices = tensor_of(x, "take_along_dim"), tensor_of(indices, "take_along_dim")
+    if indices.dtype.kind not in "iu":
+        raise IndexingError(f"take_along_dim: indices have dtype {indices.dtype}, expected integers.")
+    if axis is None:
+        return take_along_axis(ops.reshape(x, (-1,)), ops.reshape(indices, (-1,)), 0)
+    return take_along_axis(x, indices, axis)

@@ -17,6 +17,7 @@ from hograd.ops.axes import axis_of, tensor_of
 from hograd.ops.unit_axes import atleast_1d, atleast_2d, atleast_3d, expand_dims
 
 __all__ = [
+    "block_diag",
     "cat",
     "column_stack",
     "concat",
@@ -197,3 +198,25 @@ column_stack = _joined(
 
 
 row_stack = vstack
+
+
+@operation(None, lambda s: [case(s.normal(2, 3), s.normal(1, 2)), case(s.normal(2), s.normal(), s.normal(2, 1))])
+def block_diag(*matrices: Any) -> Tensor:
+    """Matrices along the diagonal, and zeros around them; a vector is one row, a number one element.
+
+    >>> import hograd as ho
+    >>> ho.block_diag(ho.tensor([[1.0], [2.0]]), ho.tensor([3.0, 4.0]))
+    tensor([[1., 0., 0.],
+            [2., 0., 0.],
+            [0., 3., 4.]])
+    """
+    blocks = [wrap(x) for x in promote("block_diag", *[tensor_of(x, "block_diag") for x in matrices])]
+    for i, x in enumerate(blocks):
+        if x.ndim > 2:
+            raise ShapeError(f"block_diag: argument {i} has shape {tuple(x.shape)}, expected at most two axes.")
+    blocks = [x if x.ndim == 2 else ops.reshape(x, (1, -1)) for x in blocks]
+    width, before, rows = sum(x.shape[1] for x in blocks), 0, []
+    for x in blocks:
+        rows.append(ops.pad(x, (before, width - before - x.shape[1])))
+        before += x.shape[1]
+    return ops.concatenate(rows) if rows else ops.zeros(1, 0)

@@ -22,6 +22,8 @@ __all__ = [
     "bitwise_not",
     "bitwise_or",
     "bitwise_xor",
+    "clamp_max",
+    "clamp_min",
     "clip",
     "eq",
     "fmax",
@@ -343,3 +345,29 @@ def allclose(x: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 
 
 ops.allclose = allclose
+
+
+def _limits(s: Any) -> list[Any]:
+    return [case(s.normal(3, 4), 0.1), case(s.normal(3, 4), s.normal(4))]
+
+
+@composite(_limits)
+def clamp_min(F: Any, x: Any, min: Any) -> Tensor:
+    """`clip` from below.
+
+    >>> import hograd as ho
+    >>> ho.clamp_min(ho.tensor([-2.0, 0.5]), 0)
+    tensor([0.0000, 0.5000])
+    """
+    return F.clip(x, min, None)
+
+
+@composite(_limits)
+def clamp_max(F: Any, x: Any, max: Any) -> Tensor:
+    """`clip` from above.
+
+    >>> import hograd as ho
+    >>> ho.clamp_max(ho.tensor([-2.0, 0.5]), 0)
+    tensor([-2.,  0.])
+    """
+    return F.clip(x, None, max)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import is_number
 from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import shape_of, tensor_of, whole
+from hograd.ops.axes import axis_of, shape_of, tensor_of, whole
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "renorm", "rms_norm"]
 
 
 def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
@@ -254,3 +255,30 @@ def normalize(x: Any, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tens
     """
     x = tensor_of(x, "normalize")
     return x / ops.clip(ops.norm(x, p, axis, True), eps)
+
+
+@operation(None, lambda s: [case(s.normal(3, 4), 2.0, 0, 1.5), case(s.normal(2, 3, 2), 1.0, -1, 2.0)])
+def renorm(x: Any, p: float, axis: int, maxnorm: float) -> Tensor:
+    """Each slice along an axis, made shorter where its p-norm is above a bound.
+
+    Args:
+        x: tensor of at least two axes.
+        p: order of the norm, above 0.
+        axis: the axis along which slices lie (`dim`).
+        maxnorm: the bound, at least 0.
+
+    As in PyTorch, what is made shorter has the norm maxnorm n / (n + 1e-7), if it had n.
+
+    >>> import hograd as ho
+    >>> ho.renorm(ho.tensor([[3.0, 4.0], [0.0, 1.0]]), 2, 0, 2.5)
+    tensor([[1.5000, 2.0000],
+            [0.0000, 1.0000]])
+    """
+    x = tensor_of(x, "renorm")
+    if x.ndim < 2:
+        raise ShapeError(f"renorm: x has shape {tuple(x.shape)}, expected at least two axes.")
+    if not (is_number(p) and is_number(maxnorm) and p > 0 and maxnorm >= 0):
+        raise ArgumentError(f"renorm got p={p!r} and maxnorm={maxnorm!r}, expected p above 0 and maxnorm at least 0.")
+    axis = axis_of(axis, x.ndim, "renorm")
+    lengths = ops.linalg_vector_norm(x, p, tuple(i for i in range(x.ndim) if i != axis), True)
+    return ops.where(ops.gt(lengths, maxnorm), x * (maxnorm / (lengths + 1e-7)), x)

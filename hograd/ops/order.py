@@ -12,10 +12,22 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, ShapeError
-from hograd.ops.axes import axis_of, cut, tensor_of, whole
+from hograd.ops.axes import axis_of, beside, cut, tensor_of, whole
 from hograd.ops.extrema import Extremum
 
-__all__ = ["argsort", "bucketize", "kthvalue", "mode", "msort", "searchsorted", "sort", "topk", "unique"]
+__all__ = [
+    "argsort",
+    "bucketize",
+    "isin",
+    "kthvalue",
+    "mode",
+    "msort",
+    "searchsorted",
+    "sort",
+    "topk",
+    "unique",
+    "unique_consecutive",
+]
 
 
 def _argsort_kernel(x: Any, axis: int = -1, descending: bool = False) -> Any:
@@ -319,4 +331,61 @@ def unique(
         answer.append(Tensor(inverse.reshape(array.shape if axis is None else (-1,))[()]))
     if return_counts:
         answer.append(Tensor(counts))
+    return tuple(answer) if len(answer) > 1 else answer[0]
+
+
+@operation(None, lambda s: [case(np.array([[1, 2], [3, 1]]), np.array([1, 3, 5])), case(np.array([1.5, 2.5]), 2.5)],
+           differentiable=False)  # fmt: skip
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element is one of `test_elements`, as a bool tensor in the shape of `elements`.
+
+    Args:
+        elements, test_elements: tensors or numbers.
+        assume_unique: taken for PyTorch's sake: the answer is the same.
+        invert: whether it is none of them.
+
+    >>> import hograd as ho
+    >>> ho.isin(ho.tensor([1, 2, 3]), ho.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
+    elements = tensor_of(elements, "isin")
+    among = ops.reshape(beside(elements, tensor_of(test_elements, "isin")), (-1,))
+    found = ops.any(ops.eq(ops.expand_dims(elements, -1), among), -1)
+    return ops.logical_not(found) if invert else found
+
+
+@operation(None, lambda s: [], differentiable=False)
+def unique_consecutive(
+    x: Any, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None
+) -> Any:
+    """The elements, or slices along an axis, but for those that equal the one before; as constants.
+
+    Args:
+        x: tensor.
+        return_inverse: also give the position of each element among them, in the shape of `x`, or of each slice.
+        return_counts: also give how many stood in a row.
+        axis: int (`dim`), or None for elements.
+
+    Returns:
+        The elements, or a tuple `values, inverse, counts` without what was not asked for. Its length depends on the
+        data, so it cannot be mapped by `vmap`.
+
+    >>> import hograd as ho
+    >>> ho.unique_consecutive(ho.tensor([1, 1, 2, 2, 1]))
+    tensor([1, 2, 1])
+    """
+    array = concrete(tensor_of(x, "unique_consecutive"), "unique_consecutive()")
+    shape = np.shape(array) if axis is None else None
+    rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis_of(axis, array.ndim, "unique_consecutive"), 0)
+    flat = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (flat[1:] != flat[:-1]).any(1)
+    values = rows[begins]
+    answer = [Tensor(values if axis is None else np.moveaxis(values, 0, axis))]
+    places = np.flatnonzero(begins)
+    if return_inverse:
+        inverse = np.cumsum(begins) - 1
+        answer.append(Tensor(inverse.reshape(shape)[()] if shape is not None else inverse))
+    if return_counts:
+        answer.append(Tensor(np.diff(np.append(places, len(rows)))))
     return tuple(answer) if len(answer) > 1 else answer[0]

@@ -8,9 +8,10 @@ import numpy as np
 
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, as_tensor, concrete
-from hograd.ops.axes import tensor_of
+from hograd.errors import ShapeError
+from hograd.ops.axes import shape_of, tensor_of
 
-__all__ = ["equal", "is_floating_point", "is_tensor", "numel"]
+__all__ = ["broadcast_shapes", "equal", "is_floating_point", "is_tensor", "numel"]
 
 
 def is_tensor(x: object) -> bool:
@@ -55,3 +56,17 @@ def equal(a: Any, b: Any) -> bool:
 
 
 ops.equal = equal
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape to which tensors of these shapes are broadcast together.
+
+    >>> import hograd as ho
+    >>> ho.broadcast_shapes((2, 1), (3,), 1)
+    (2, 3)
+    """
+    given = [shape_of(shape, "broadcast_shapes") for shape in shapes]
+    try:
+        return np.broadcast_shapes(*given)
+    except ValueError:
+        raise ShapeError(f"broadcast_shapes: {' and '.join(map(str, given))} do not fit together.") from None

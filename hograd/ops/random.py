@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import check_device, default_dtype, scalarize
+from hograd.backend import check_device, default_dtype, is_array, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
+from hograd.core.primitive import ops
 from hograd.core.tensor import Batched, Tensor
 from hograd.core.traced import user_line
-from hograd.errors import ArgumentError, CaptureError, LevelError
+from hograd.errors import ArgumentError, CaptureError, LevelError, ShapeError
 from hograd.ops.axes import shape_of, tensor_of
 
 __all__ = [
     "bernoulli",
     "default_generator",
     "manual_seed",
+    "multinomial",
     "normal",
     "rand",
     "rand_like",
@@ -242,3 +244,55 @@ def randn_like(x: Any, **options: Any) -> Tensor:
     (2,)
     """
     return randn(x.shape, dtype=options.pop("dtype", x.dtype), **options)
+
+
+def multinomial(p: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Draws of classes with given weights; no derivative.
+
+    Args:
+        p: weights of at least 0, not all 0, shape (classes,) or (n, classes) (`input`).
+        num_samples: how many draws for each row.
+        replacement: whether a class can be drawn twice.
+        generator: a `numpy.random.Generator`; default the thread's own.
+
+    Returns:
+        Integers, shape (num_samples,) or (n, num_samples).
+
+    Raises:
+        ArgumentError: a weight is negative or not finite, or there are fewer classes to draw than draws.
+
+    >>> import hograd as ho
+    >>> ho.multinomial(ho.tensor([0.0, 1.0, 0.0]), 3, replacement=True)
+    tensor([1, 1, 1])
+    """
+    p = tensor_of(p, "multinomial").detach()
+    if not 1 <= p.ndim <= 2 or not p.shape[-1] or p.dtype.kind != "f":
+        raise ShapeError(
+            f"multinomial: p has dtype {p.dtype} and shape {tuple(p.shape)}, expected a floating dtype and (classes,) "
+            "or (n, classes)."
+        )
+    if not isinstance(num_samples, (int, np.integer)) or num_samples < 1:
+        raise ArgumentError(f"multinomial: num_samples is {num_samples!r}, expected a whole number above 0.")
+    weights = p
+    while isinstance(weights, Tensor):
+        weights = weights.value
+    if is_array(weights) and weights.size:
+        if not np.all(np.isfinite(weights) & (weights >= 0)):
+            raise ArgumentError("multinomial: probability tensor contains either inf, nan or element < 0.")
+        possible = int(np.count_nonzero(weights, axis=-1).min())
+        if possible < (1 if replacement else num_samples):
+            raise ArgumentError(
+                f"multinomial: {num_samples} draws {'with' if replacement else 'without'} replacement of {possible} "
+                "classes with weights above 0."
+            )
+    if replacement:
+        bounds = ops.cumsum(p, -1)
+        draws = rand((*p.shape[:-1], num_samples), dtype=p.dtype, generator=generator) * bounds[..., -1:]
+        # A draw on a bound belongs to the class behind it; the last bound is never reached.
+        return ops.searchsorted(bounds, draws, right=True)
+    # The order of exponential waiting times with these rates is that of draws without replacement.
+    waits = -ops.log1p(-rand(p.shape, dtype=p.dtype, generator=generator)) / ops.where(p > 0, p, 1.0)
+    return ops.argsort(ops.where(p > 0, waits, np.inf), -1)[..., :num_samples]
+
+
+ops.bernoulli, ops.multinomial, ops.rand, ops.randn = bernoulli, multinomial, rand, randn

@@ -27,6 +27,7 @@ __all__ = [
     "isposinf",
     "lerp",
     "nan_to_num",
+    "nextafter",
     "round",
     "signbit",
     "trunc",
@@ -277,3 +278,17 @@ def addcdiv(F: Any, x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Te
     """
     x, quotient = operand(F, x, "addcdiv"), F.div(tensor1, tensor2)
     return F.add(x, quotient if isinstance(value, int) and value == 1 else F.mul(value, quotient))
+
+
+nextafter = binary(
+    "nextafter",
+    np.nextafter,
+    (1, 0),
+    samples=lambda s: [case(s.normal(3, 4), s.normal(3, 4)), case(s.normal(3, 1), s.normal(4))],
+    doc="""The floating number next to a in the direction of b, elementwise; its derivative is that of a.
+
+    >>> import hograd as ho
+    >>> (ho.nextafter(ho.tensor([1.0]), ho.tensor([2.0])) > 1).all()
+    tensor(True)
+    """,
+)

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import scalarize
-from hograd.core.declare import binary, case, elementwise, operation, unary
+from hograd.core.declare import binary, case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
 from hograd.core.primitive import register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
+from hograd.ops.axes import operand
 from hograd.ops.samples import positive, positive_pairs
 from hograd.ops.scipy import floats, scipy_function
 
-__all__ = ["digamma", "polygamma"]
+__all__ = ["digamma", "mvlgamma", "polygamma"]
 
 
 def _off_the_poles(s: Any) -> list[Any]:
@@ -218,3 +219,24 @@ def zeta(a: Any, b: Any) -> Tensor:
     tensor([1.6449, 0.6449])
     """
     return call(_zeta_primitive, floats("zeta", a, b), {})
+
+
+@composite(lambda s: [case(s.positive(3, 4) + 1, 2), case(s.positive() + 2, 3), case(s.positive(2), 1)])
+def mvlgamma(F: Any, x: Any, p: int) -> Tensor:
+    """Logarithm of the multivariate gamma function,  p (p - 1) / 4 ln(pi) + sum_(j < p) gammaln(x - j / 2).
+
+    Args:
+        x: above (p - 1) / 2.
+        p: at least 1.
+
+    >>> import hograd as ho
+    >>> ho.mvlgamma(ho.tensor([1.0, 2.0]), 2)
+    tensor([1.1447, 0.4516])
+    """
+    if not isinstance(p, (int, np.integer)) or p < 1:
+        raise ArgumentError(f"mvlgamma got p={p!r}, expected a whole number above 0.")
+    x = operand(F, x, "mvlgamma")
+    total = F.gammaln(x)
+    for j in range(1, p):
+        total = total + F.gammaln(x - j / 2)
+    return total + p * (p - 1) / 4 * math.log(math.pi)

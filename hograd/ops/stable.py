@@ -14,7 +14,7 @@ from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError
 from hograd.ops.axes import axis_of, tensor_of
 
-__all__ = ["log_softmax", "softmax"]
+__all__ = ["log_softmax", "softmax", "softmin"]
 
 
 def shifted(x: Any, axis: int) -> Any:
@@ -118,3 +118,20 @@ def log_softmax(x: Any, axis: int = -1, *, dtype: Any = None) -> Tensor:
     tensor([-0.6931, -0.6931])
     """
     return _along(_log_softmax, x if dtype is None else ops.astype(x, dtype), axis)
+
+
+@operation(None, _logits)
+def softmin(x: Any, axis: int = -1, *, dtype: Any = None) -> Tensor:
+    """softmax(-x)  along one axis.
+
+    Args:
+        x: floating tensor.
+        axis: int (`dim`).
+        dtype: convert to this dtype first.
+
+    >>> import hograd as ho
+    >>> ho.softmin(ho.tensor([0.0, 0.0, 1000.0]))
+    tensor([0.5000, 0.5000, 0.0000])
+    """
+    x = tensor_of(x, "softmin")
+    return softmax(-(x if dtype is None else ops.astype(x, dtype)), axis)

@@ -232,7 +232,7 @@ def to_torch(value: Any) -> Any:
 
 def to_hograd(value: Any) -> Any:
     if torch.is_tensor(value):
-        if value.layout is not torch.strided or value.dtype is torch.bfloat16:
+        if value.layout is not torch.strided or value.dtype is torch.bfloat16 or value.is_meta:
             raise NotComparable
         return ho.tensor(as_array(value), requires_grad=value.requires_grad)
     if isinstance(value, torch.dtype):

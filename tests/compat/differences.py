@@ -52,13 +52,14 @@ def given(*names: str) -> Condition:
 DIFFERENCES = [
     # Draws
     Difference(
-        "randn randn_like rand_like randint normal normal.number_mean bernoulli",
+        "randn randn_like rand_like randint normal normal.number_mean normal.in_place uniform exponential bernoulli "
+        "multinomial",
         "draws",
         "The generator is NumPy's, so the draws are others.",
     ),
     # Dtypes
     Difference(
-        "linspace linspace.tensor_overload",
+        "linspace linspace.tensor_overload logspace logspace.tensor_overload",
         "dtype",
         "The default dtype is float64 in hograd and float32 in PyTorch.",
         lambda args, kwargs: "dtype" not in kwargs,
@@ -69,6 +70,15 @@ DIFFERENCES = [
         "value",
         "With some drivers PyTorch leaves the residuals, the rank or the singular values empty; hograd gives them all.",
     ),
+    *[
+        Difference(
+            "cov",
+            what,
+            "PyTorch adds up the weights in their own dtype, here float32; hograd in that of the variables.",
+            lambda args, kwargs: kwargs["aweights"] is not None,
+        )
+        for what in DERIVED
+    ],
     # Derivatives at kinks and poles
     Difference(
         "linalg.norm.subgradients_at_zero",
@@ -140,9 +150,9 @@ DIFFERENCES = [
     ),
     # What PyTorch refuses
     Difference(
-        "atan2 bitwise_and bitwise_or bitwise_xor copysign eq fmax fmin fmod ge gt heaviside hypot isclose le "
-        "logaddexp logical_and logical_or logical_xor lt max.binary maximum min.binary minimum ne polar pow "
-        "remainder special.xlog1py special.zeta xlogy",
+        "atan2 bitwise_and bitwise_or bitwise_xor clamp_max clamp_min copysign eq float_power fmax fmin fmod gcd ge gt "
+        "heaviside hypot isclose lcm ldexp le logaddexp logical_and logical_or logical_xor lt max.binary maximum "
+        "min.binary minimum ne nextafter polar pow remainder special.xlog1py special.zeta xlogy",
         "accepted",
         "A number is taken for a tensor of shape () wherever a tensor can stand.",
         lambda args, kwargs: any(isinstance(arg, (int, float)) for arg in args[:2]),

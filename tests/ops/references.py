@@ -11,6 +11,7 @@ from scipy import linalg, special
 from .references_arrays import ARRAYS
 from .references_elementwise import ELEMENTWISE
 from .references_fourier import FOURIER
+from .references_more import MORE
 from .references_networks import NETWORKS
 
 
@@ -235,7 +236,7 @@ _BY_NAME: dict[str, Any] = {
     **NETWORKS,
 }
 
-_BY_NAME |= ARRAYS
+_BY_NAME |= ARRAYS | MORE
 
 
 _BY_NAME |= ELEMENTWISE

@@ -32,8 +32,8 @@ FOURIER: dict[str, Any] = {
     "sgn": np.sign,
     "view_as_real": lambda x: np.stack([x.real, x.imag], -1),
     "view_as_complex": lambda x: x[..., 0] + 1j * x[..., 1],
-    **{f"fft_{name}": _transform(name) for name in ("fft", "ifft", "rfft", "irfft")},
+    **{f"fft_{name}": _transform(name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
     **{f"fft_{name}": _transform_n(name) for name in ("fftn", "ifftn", "rfftn", "irfftn")},
-    **{f"fft_{name}": _transform_n(name, (-2, -1)) for name in ("fft2", "ifft2")},
+    **{f"fft_{name}": _transform_n(name, (-2, -1)) for name in ("fft2", "ifft2", "rfft2", "irfft2")},
     **{f"fft_{name}": _shift(name) for name in ("fftshift", "ifftshift")},
 }

@@ -174,6 +174,37 @@ def test_distinct_elements_and_slices():
     assert ho.unique(ho.tensor([math.nan, 1.0, math.nan])).shape == (3,)
 
 
+def test_what_stands_in_a_row_counts_once():
+    x = ho.tensor([[1, 1, 2], [2, 2, 1]])
+    values, inverse, counts = ho.unique_consecutive(x, return_inverse=True, return_counts=True)
+    assert (values.tolist(), counts.tolist()) == ([1, 2, 1], [2, 3, 1])
+    assert values[inverse].tolist() == x.tolist()
+    rows, counts = x[[0, 0, 1, 0]].unique_consecutive(return_counts=True, dim=0)
+    assert (rows.tolist(), counts.tolist()) == ([[1, 1, 2], [2, 2, 1], [1, 1, 2]], [2, 1, 1])
+    columns, inverse = ho.unique_consecutive(x, return_inverse=True, dim=1)
+    assert (columns.tolist(), inverse.tolist()) == ([[1, 2], [2, 1]], [0, 0, 1])
+    assert ho.unique_consecutive(ho.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_slopes_between_places_of_any_distance(edge_order):
+    random = np.random.default_rng(0)
+    values, places = random.normal(size=(3, 5)), np.cumsum(random.uniform(0.5, 1.5, 5))
+    (found,) = ho.gradient(ho.tensor(values), spacing=(ho.tensor(places),), dim=1, edge_order=edge_order)
+    np.testing.assert_allclose(found.numpy(), np.gradient(values, places, axis=1, edge_order=edge_order), rtol=1e-12)
+
+    def by_places(x, at):
+        return ho.gradient(x, spacing=(at,), dim=1, edge_order=edge_order)[0]
+
+    assert ho.check.gradcheck(by_places, (ho.tensor(values), ho.tensor(places)), order=2)
+
+
+def test_counts_in_bins_from_the_least_to_the_largest():
+    x = ho.tensor([1.0, 2.0, 2.5, 5.0])
+    assert x.histc(4).tolist() == np.histogram(x.numpy(), 4)[0].tolist()
+    assert ho.histc(ho.full((3,), 2.0), 2).tolist() == [0.0, 3.0]
+
+
 def test_intervals_of_rows_that_are_not_sorted():
     rows = ho.tensor([[3.0, 1.0, 2.0], [6.0, 5.0, 4.0]])
     found = ho.searchsorted(rows, ho.tensor([[1.5], [5.0]]), sorter=rows.argsort(), side="right", out_int32=True)

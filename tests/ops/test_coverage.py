@@ -28,11 +28,11 @@ from .samples import Bound, Samples, cotangents
 #: Public functions that no generated test can call, and where their own tests are: they make tensors out of nothing or
 #: at random, answer no tensor, or take functions.
 EXEMPT = {
-    "ops/test_create.py": "arange as_tensor empty empty_like eye full full_like linspace ones ones_like tensor zeros "
-    "zeros_like is_complex is_floating_point is_tensor numel equal",
-    "ops/test_random.py": "bernoulli default_generator gumbel_softmax manual_seed "
+    "ops/test_create.py": "arange as_tensor empty empty_like eye full full_like linspace logspace ones ones_like "
+    "tensor zeros zeros_like is_complex is_floating_point is_tensor numel equal broadcast_shapes",
+    "ops/test_random.py": "bernoulli default_generator gumbel_softmax manual_seed multinomial "
     "nn.functional.gumbel_softmax normal rand rand_like randint randn randn_like randperm",
-    "ops/test_arrays.py": "tril_indices triu_indices argwhere bincount nonzero unique",
+    "ops/test_arrays.py": "tril_indices triu_indices argwhere bincount nonzero unique unique_consecutive",
     "ops/test_complex.py": "fft.fftfreq fft.rfftfreq",
     "ops/test_errors.py": "allclose",
     "core/test_grad.py": "grad",
@@ -56,15 +56,17 @@ WITHOUT_EDGES = {
     "conv_transpose2d conv_transpose3d linear bilinear mm mv bmm addmm addmv addr baddbmm addbmm vdot inner ger "
     "kron linalg_multi_dot linalg_matrix_power linalg_vecdot",
     "linear": "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
-    "affine_grid interpolate cumsum diff deg2rad rad2deg "
-    "fft_fft fft_ifft fft_fftn fft_ifftn fft_fft2 fft_ifft2 fft_rfft fft_irfft fft_rfftn fft_irfftn fft_fftshift "
-    "fft_ifftshift complex real imag conj view_as_real view_as_complex astype bincount im2col col2im",
-    "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold put getitem "
-    "take_along_axis at_add at_set reshape permute swapaxes transpose t moveaxis broadcast_to expand flatten flip "
-    "ravel unflatten squeeze expand_dims atleast_1d atleast_2d atleast_3d concatenate stack hstack vstack dstack "
-    "column_stack masked_select masked_scatter pad roll tile repeat_interleave rot90 fliplr flipud "
+    "affine_grid trapezoid cumulative_trapezoid gradient interpolate cumsum diff deg2rad rad2deg fft_fft fft_ifft "
+    "fft_fftn fft_ifftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft fft_ihfft fft_rfft fft_irfft fft_rfftn "
+    "fft_irfftn fft_fftshift fft_ifftshift complex real imag conj view_as_real view_as_complex astype bincount "
+    "im2col col2im",
+    "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold put "
+    "getitem take_along_axis at_add at_set reshape permute swapaxes transpose t moveaxis broadcast_to expand "
+    "flatten flip ravel unflatten squeeze expand_dims atleast_1d atleast_2d atleast_3d concatenate stack hstack "
+    "vstack dstack column_stack masked_select masked_scatter pad roll tile repeat_interleave rot90 fliplr flipud "
     "broadcast_tensors meshgrid cartesian_prod combinations split chunk tensor_split hsplit vsplit dsplit unbind "
-    "narrow select pixel_shuffle pixel_unshuffle channel_shuffle triu diagonal diag_embed diag diagflat",
+    "narrow select pixel_shuffle pixel_unshuffle channel_shuffle adjoint block_diag diagonal_scatter index_put "
+    "select_scatter slice_scatter take_along_dim triu diagonal diag_embed diag diagflat",
     "smooth": "polar",
     "in test_linalg.py": "linalg_slogdet logdet linalg_cholesky linalg_qr linalg_tensorsolve linalg_tensorinv "
     "linalg_solve linalg_solve_triangular linalg_inv cholesky_solve cholesky_inverse linalg_lstsq linalg_eigh "

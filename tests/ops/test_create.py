@@ -125,6 +125,16 @@ def test_like_functions_forget_the_graph():
         assert not tensor.requires_grad
 
 
+def test_logarithms_evenly_spaced():
+    assert_equal(ho.logspace(0, 3, 4), [1.0, 10.0, 100.0, 1000.0])
+    assert_equal(ho.logspace(1, 2, 3, base=4.0), [4.0, 8.0, 16.0])
+    assert ho.logspace(0, 1, 2, dtype=np.float32).dtype == np.float32
+    assert ho.logspace(0, 1, 2, requires_grad=True).requires_grad
+    assert ho.func.grad(lambda end: ho.logspace(0.0, end, 3).sum())(ho.tensor(2.0)).item() == pytest.approx(
+        np.log(10) * (5 + 100), rel=1e-12
+    )
+
+
 def test_questions_about_tensors():
     x, whole, complex_ = ho.ones(2, 3), ho.arange(3), ho.tensor([1j])
     assert [ho.is_tensor(v) for v in (x, whole, 1.0, np.ones(2), [x])] == [True, True, False, False, False]
@@ -134,6 +144,9 @@ def test_questions_about_tensors():
     assert ho.equal(x, ho.ones(2, 3))
     assert not ho.equal(x, ho.ones(3))
     assert not ho.equal(whole, whole + 1)
+    assert ho.broadcast_shapes((2, 1), 3, (1, 1, 1)) == (1, 2, 3)
+    with pytest.raises(ho.errors.ShapeError, match="do not fit together"):
+        ho.broadcast_shapes((2,), (3,))
     like = ho.empty_like(x, dtype=np.float32)
     assert (like.shape, like.dtype) == (x.shape, np.float32)
     assert ho.empty(2, 0, dtype=np.int64).tolist() == [[], []]

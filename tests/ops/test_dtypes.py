@@ -11,7 +11,7 @@ from hograd import func
 from .samples import Bound, assert_equal, cotangents, every_case, recorded_ones
 
 #: They answer in a dtype that their argument, or the case's name, says.
-CHOOSES_ITS_DTYPE = {"astype"}
+CHOOSES_ITS_DTYPE = {"astype", "float_power"}
 
 
 NARROW = {np.dtype(np.float64): np.float32, np.dtype(np.complex128): np.complex64}

@@ -40,6 +40,7 @@ EDGES = [
     Edge("i0e at its kink", lambda x: ho.special.i0e(x), [[0.0, inf]], [1.0, 0.0], [[0.0, 0.0]], [[0.5, 0.0]]),
     Edge("i1e of zero", lambda x: ho.special.i1e(x), [[0.0, inf]], [0.0, 0.0], [[0.5, 0.0]], [[0.0, 0.0]]),
     # In PyTorch: second [[inf, 2.63231605892838e+33, 14.804406608745]]
+    Edge("mvlgamma at its pole", lambda x: ho.mvlgamma(x, 2), [[0.5]], [inf], [[-inf]], [[inf]]),
     Edge("iv of zero", lambda x: ho.special.iv(1.0, x), [[0.0]], [0.0], [[0.5]], [[0.0]]),
     Edge("iv of half an order, at its pole", lambda x: ho.special.iv(0.5, x), [[0.0]], [0.0], [[inf]], [[inf]]),
     Edge("ive of zero", lambda x: ho.special.ive(1.0, x), [[0.0]], [0.0], [[0.5]], [[0.0]]),

@@ -22,6 +22,12 @@ DRAWS = {
     "dropout2d": lambda: ho.dropout2d(ho.ones(4, 10, 1, 2)),
     "dropout3d": lambda: ho.dropout3d(ho.ones(40, 1, 1, 2)),
     "alpha_dropout": lambda: ho.alpha_dropout(ho.ones(40), training=True),
+    "multinomial": lambda: ho.multinomial(ho.ones(30), 30),
+    "multinomial, replaced": lambda: ho.multinomial(ho.ones(30), 30, replacement=True),
+    "normal_": lambda: ho.zeros(3, 2).normal_(),
+    "uniform_": lambda: ho.zeros(3, 2).uniform_(),
+    "exponential_": lambda: ho.zeros(3, 2).exponential_(),
+    "bernoulli_": lambda: ho.zeros(40).bernoulli_(),
     "rand_like": lambda: ho.rand_like(ho.zeros(3, 2)),
     "randn_like": lambda: ho.randn_like(ho.zeros(3, 2)),
 }
@@ -160,3 +166,50 @@ def test_gumbel_softmax_draws_classes_with_their_probabilities_and_has_a_derivat
         *[func.grad(total(h), (0, 1))(small, ho.tensor(0.8)) for h in (True, False)], strict=True
     ):
         np.testing.assert_allclose(of_hard.numpy(), of_soft.numpy(), rtol=1e-12)
+
+
+def test_multinomial_draws_classes_with_their_weights():
+    ho.manual_seed(0)
+    weights = ho.tensor([[1.0, 0.0, 3.0], [2.0, 2.0, 0.0]])
+    draws = ho.multinomial(weights, 20000, replacement=True)
+    assert draws.dtype == np.int64
+    shares = np.stack([np.bincount(row, minlength=3) for row in draws.numpy()]) / 20000
+    np.testing.assert_allclose(shares, [[0.25, 0.0, 0.75], [0.5, 0.5, 0.0]], atol=0.02)
+    pairs = ho.stack([ho.multinomial(ho.tensor([1.0, 0.0, 3.0]), 2) for _ in range(2000)]).numpy()
+    assert set(map(tuple, pairs.tolist())) == {(0, 2), (2, 0)}
+    assert abs((pairs[:, 0] == 2).mean() - 0.75) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ho.multinomial(ho.tensor([1.0, -1.0]), 1), "element < 0"),
+        (lambda: ho.multinomial(ho.tensor([1.0, 0.0]), 2), "2 draws without replacement of 1 classes"),
+        (lambda: ho.multinomial(ho.zeros(2), 1, replacement=True), "of 0 classes"),
+        (lambda: ho.multinomial(ho.ones(2, 2, 2), 1), "expected a floating dtype"),
+        (lambda: ho.multinomial(ho.ones(2), 0), "num_samples"),
+        (lambda: ho.gumbel_softmax(ho.tensor([1, 2])), "expected a floating dtype"),
+    ],
+)
+def test_wrong_weights_are_refused(call, words):
+    with pytest.raises(ho.errors.HogradError, match=words):
+        call()
+
+
+def test_filling_with_draws():
+    ho.manual_seed(0)
+    x = ho.zeros(20000, dtype=np.float32)
+    assert x.normal_(3.0, 0.5) is x
+    assert x.dtype == np.float32
+    np.testing.assert_allclose([x.mean().item(), x.std().item()], [3.0, 0.5], atol=0.02)
+    x.uniform_(-1.0, 3.0)
+    np.testing.assert_allclose([x.min().item(), x.mean().item(), x.max().item()], [-1.0, 1.0, 3.0], atol=0.05)
+    np.testing.assert_allclose(x.exponential_(4.0).mean().item(), 0.25, atol=0.01)
+    assert sorted(set(x.bernoulli_(0.25).tolist())) == [0.0, 1.0]
+    np.testing.assert_allclose(x.mean().item(), 0.25, atol=0.02)
+    w = ho.ones(3, requires_grad=True)
+    with pytest.raises(ho.errors.GradientError, match="leaf"):
+        w.normal_()
+    with ho.no_grad():
+        w.normal_()
+    assert w.requires_grad

@@ -1,0 +1,58 @@
+"""Further names of operations and of methods, as PyTorch has them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hograd as ho
+
+from .samples import assert_equal
+
+X, Y = ho.tensor([3.0, -1.0, 2.0]), ho.tensor([2.0, -1.0, 5.0])
+ALIASES = {
+    "multiply": "mul", "subtract": "sub", "divide": "div", "true_divide": "div", "greater": "gt", "greater_equal": "ge",
+    "less": "lt", "less_equal": "le", "not_equal": "ne",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), ALIASES.items())
+def test_other_names_mean_the_same(name, meant):
+    expected = getattr(X, meant)(Y)
+    assert_equal(getattr(X, name)(Y), expected)
+    assert_equal(getattr(ho, name)(X, Y), expected)
+    changed = X.clone()
+    assert getattr(changed, f"{name}_")(Y) is changed
+    assert_equal(changed, expected.double())
+
+
+def test_other_names_take_the_same_options():
+    assert_equal(X.subtract(Y, alpha=2), X - 2 * Y)
+    assert_equal(X.divide(Y, rounding_mode="floor"), X // Y)
+    with pytest.raises(TypeError, match="alpha"):
+        X.multiply(Y, alpha=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("half", "f2"), ("short", "i2"), ("byte", "u1"), ("char", "i1"), ("cfloat", "c8"), ("cdouble", "c16")],
+)
+def test_methods_convert(name, dtype):
+    converted = getattr(ho.tensor([3.0, 1.0]), name)()
+    assert converted.dtype == dtype
+    assert converted.tolist() == [3.0, 1.0]
+
+
+def test_adjoints_of_matrices_and_bytes():
+    x = ho.tensor([[1.0, 2j]])
+    assert x.mH.tolist() == x.H.tolist() == x.adjoint().tolist() == [[1.0], [-2j]]
+    assert (x.nbytes, X.nbytes, ho.zeros(0, 3).nbytes) == (32, 24, 0)
+
+
+@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor"])
+def test_bitwise_methods(name):
+    a, b = ho.tensor([12, 10]), ho.tensor([10, 6])
+    expected = getattr(np, name)(a.numpy(), b.numpy()).tolist()
+    assert getattr(a, name)(b).tolist() == expected
+    assert getattr(a.clone(), f"{name}_")(b).tolist() == expected
+    assert (~a).tolist() == a.bitwise_not().tolist() == a.clone().bitwise_not_().tolist() == [-13, -11]
