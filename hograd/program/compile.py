@@ -244,7 +244,10 @@ def compile(
     Args:
         f: function of trees of tensors, arrays and numbers that returns a tree. Numbers come in as tensors of shape ();
             strings and other hashable objects are part of the signature. Without `f`: a decorator.
-        backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`).
+        backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`), in which NumPy
+            computes only what has no loops of its own here (linear algebra, sorting, convolutions ...). Machine code
+            adds in another order and fuses products with sums: answers agree with NumPy's to about 1e-12 (float64) or
+            1e-5 (float32) of the largest entry. It is kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache.
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.

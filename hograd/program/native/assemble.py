@@ -1,209 +1,279 @@
-"""The functions that run a segment, and the code of all segments of a program."""
+"""The code of a program: every function once, and for each segment the tables of what is called on which addresses."""
 
 from __future__ import annotations
 
-import ctypes
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from hograd.program.native import loops, products
+from hograd.program.native import driver, gathers, loops, products
 from hograd.program.native.memory import Plan
-from hograd.program.native.schedule import Group, Segment
+from hograd.program.native.nested import Nested
+from hograd.program.native.schedule import Group, Piece, Segment
 from hograd.program.native.target import Library, machine
 
-#: Where an array keeps the address of its elements: behind what every object has.
-DATA = object.__basicsize__
-
-#: bases[i] = address of the elements of objects[i]; then for each element of the batch, the calls in their order.
-RUN = """
-define void @run(ptr %segment, ptr %bases, ptr %table, i64 %low, i64 %high, ptr %objects, i64 %first, i64 %last)
-  nounwind {
-entry:
-  %some = icmp ult i64 %first, %last
-  br i1 %some, label %object, label %ready
-object:
-  %o = phi i64 [ %first, %entry ], [ %o.next, %object ]
-  %o.place = getelementptr ptr, ptr %objects, i64 %o
-  %o.value = load ptr, ptr %o.place
-  %o.data = getelementptr i8, ptr %o.value, i64 DATA
-  %o.address = load i64, ptr %o.data
-  %o.base = getelementptr i64, ptr %bases, i64 %o
-  store i64 %o.address, ptr %o.base
-  %o.next = add i64 %o, 1
-  %o.more = icmp ult i64 %o.next, %last
-  br i1 %o.more, label %object, label %ready
-ready:
-  %count = load i64, ptr %segment
-  %sources.at = getelementptr ptr, ptr %segment, i64 1
-  %sources = load ptr, ptr %sources.at
-  %offsets.at = getelementptr ptr, ptr %segment, i64 2
-  %offsets = load ptr, ptr %offsets.at
-  %steps.at = getelementptr ptr, ptr %segment, i64 3
-  %steps = load ptr, ptr %steps.at
-  %calls.at = getelementptr ptr, ptr %segment, i64 4
-  %calls = load i64, ptr %calls.at
-  %functions.at = getelementptr ptr, ptr %segment, i64 5
-  %functions = load ptr, ptr %functions.at
-  %starts.at = getelementptr ptr, ptr %segment, i64 6
-  %starts = load ptr, ptr %starts.at
-  br label %fill
-fill:
-  %a = phi i64 [ 0, %ready ], [ %a.next, %fill ]
-  %a.source.at = getelementptr i64, ptr %sources, i64 %a
-  %a.source = load i64, ptr %a.source.at
-  %a.base.at = getelementptr i64, ptr %bases, i64 %a.source
-  %a.base = load i64, ptr %a.base.at
-  %a.offset.at = getelementptr i64, ptr %offsets, i64 %a
-  %a.offset = load i64, ptr %a.offset.at
-  %a.step.at = getelementptr i64, ptr %steps, i64 %a
-  %a.step = load i64, ptr %a.step.at
-  %a.moved = mul i64 %a.step, %low
-  %a.sum = add i64 %a.base, %a.offset
-  %a.address = add i64 %a.sum, %a.moved
-  %a.place = getelementptr i64, ptr %table, i64 %a
-  store i64 %a.address, ptr %a.place
-  %a.next = add i64 %a, 1
-  %a.more = icmp ult i64 %a.next, %count
-  br i1 %a.more, label %fill, label %batch
-batch:
-  %b = phi i64 [ %low, %fill ], [ %b.next, %move.end ]
-  br label %call
-call:
-  %c = phi i64 [ 0, %batch ], [ %c.next, %call ]
-  %c.function.at = getelementptr ptr, ptr %functions, i64 %c
-  %c.function = load ptr, ptr %c.function.at
-  %c.start.at = getelementptr i64, ptr %starts, i64 %c
-  %c.start = load i64, ptr %c.start.at
-  %c.table = getelementptr i64, ptr %table, i64 %c.start
-  call void %c.function(ptr %c.table)
-  %c.next = add i64 %c, 1
-  %c.more = icmp ult i64 %c.next, %calls
-  br i1 %c.more, label %call, label %after
-after:
-  %b.next = add i64 %b, 1
-  %b.more = icmp ult i64 %b.next, %high
-  br i1 %b.more, label %move, label %done
-move:
-  %m = phi i64 [ 0, %after ], [ %m.next, %move ]
-  %m.place = getelementptr i64, ptr %table, i64 %m
-  %m.address = load i64, ptr %m.place
-  %m.step.at = getelementptr i64, ptr %steps, i64 %m
-  %m.step = load i64, ptr %m.step.at
-  %m.sum = add i64 %m.address, %m.step
-  store i64 %m.sum, ptr %m.place
-  %m.next = add i64 %m, 1
-  %m.more = icmp ult i64 %m.next, %count
-  br i1 %m.more, label %move, label %move.end
-move.end:
-  br label %batch
-done:
-  ret void
-}
-""".replace("DATA", str(DATA))
-
-
-#: What `run` of a library is called with.
-RUN_TYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2, ctypes.c_void_p, *[ctypes.c_int64] * 2)
-
 #: Bases that every program has; behind them come constants, then what is new in each call.
-ARENA, LOCAL, SUMS, SGEMM, DGEMM = range(5)
+ARENA, LOCAL, SGEMM, DGEMM, FLAG = range(5)
+
+
+class Module:
+    """Functions under names, each written once."""
+
+    def __init__(self) -> None:
+        self.names: dict[Any, str] = {}
+        self.declarations: dict[str, str] = {}
+        self.texts: list[str] = []
+
+    def function(self, key: Any, writer: Callable[..., Any], what: Any) -> str:
+        """The name of the function that `writer` makes of `what`."""
+        if key not in self.names:
+            self.names[key] = f"f{len(self.names)}"
+            self.texts.append(writer(what, machine().width, self.declarations).write(self.names[key]))
+        return self.names[key]
+
+    def text(self) -> str:
+        """The whole module."""
+        return "\n".join([*self.declarations.values(), "", *self.texts])
+
+
+class Linker:
+    """Addresses of functions, and the tables that machine code reads, which it keeps."""
+
+    def __init__(self, text: str) -> None:
+        self.library = Library(text)
+        self.known: dict[str, int] = {}
+        self.tables: list[np.ndarray] = []
+
+    def table(self, numbers: Sequence[int]) -> int:
+        """The address of numbers."""
+        self.tables.append(np.array(numbers, np.int64))
+        return self.tables[-1].ctypes.data
+
+    def functions(self, names: Sequence[str]) -> int:
+        """The address of addresses of functions."""
+        for name in names:
+            if name not in self.known:
+                self.known[name] = self.library.address(name)
+        return self.table([self.known[name] for name in names])
 
 
 class Code:
     """One segment as calls of functions, and the addresses that these take.
 
     Attributes:
-        source, offset, step: for each address its base, bytes from there, and bytes between elements of the batch.
+        sources, offsets, steps, parts: for each address its base, bytes from there, between elements of the batch, and
+            between chunks of it.
+        zeros: numbers of addresses, and bytes that are 0 when a chunk begins.
         functions: names, one a call.
         starts: for each call the first of its addresses.
+        work: about how many operations one element of the batch takes.
     """
 
     def __init__(self, segment: Segment) -> None:
-        self.batch = segment.batch
-        self.source: list[int] = []
-        self.offset: list[int] = []
-        self.step: list[int] = []
+        self.batch, self.chunk = segment.batch, segment.chunk
+        self.sources: list[int] = []
+        self.offsets: list[int] = []
+        self.steps: list[int] = []
+        self.parts: list[int] = []
+        self.zeros: list[int] = []
         self.functions: list[str] = []
         self.starts: list[int] = []
         self.work = 0
 
-    def link(self, library: Library, known: dict[str, int]) -> None:
-        """Find the functions, and lay the tables out as the machine code reads them."""
-        for name in self.functions:
-            if name not in known:
-                known[name] = library.address(name)
-        self.tables = [np.array(x, np.int64) for x in (self.source, self.offset, self.step)]
-        self.tables += [np.array([known[n] for n in self.functions], np.int64), np.array(self.starts, np.int64)]
-        places = [t.ctypes.data for t in self.tables]
-        self.block = np.array([len(self.source), *places[:3], len(self.functions), *places[3:]], np.int64)
-        self.address = self.block.ctypes.data
+    @property
+    def longest(self) -> int:
+        """How many addresses it takes."""
+        return len(self.sources)
+
+    def link(self, linker: Linker) -> int:
+        """The address of its block."""
+        columns = [linker.table(x) for x in (self.sources, self.offsets, self.steps, self.parts)]
+        calls = [len(self.functions), linker.functions(self.functions), linker.table(self.starts)]
+        zeros = [len(self.zeros) // 2, linker.table(self.zeros)]
+        self.address = linker.table([len(self.sources), *columns, *calls, self.batch, self.chunk, *zeros])
+        return self.address
+
+
+class Steps:
+    """Segments and loops that run one after another, a number of times.
+
+    Attributes:
+        bindings: bases that are others with an offset: (base, other, bytes) each.
+        beginnings, copies: memory that is copied at the beginning, and after each time: the base and the bytes from
+            there that it goes to, the same that it comes from, and bytes.
+        moves: bases that move after each time, with bytes.
+    """
+
+    def __init__(self, items: list[Any], times: int = 1) -> None:
+        self.items = items
+        self.times = times
+        self.bindings: list[int] = []
+        self.beginnings: list[int] = []
+        self.copies: list[int] = []
+        self.moves: list[int] = []
+
+    @property
+    def longest(self) -> int:
+        """How many addresses a segment within takes at most."""
+        return max([1, *[item.longest for item in self.items]])
+
+    def link(self, linker: Linker) -> int:
+        """The address of its block."""
+        places = [item.link(linker) for item in self.items]
+        kinds = [int(type(item) is not Code) for item in self.items]
+        tables = [(self.bindings, 3), (self.beginnings, 5), (self.copies, 5), (self.moves, 2)]
+        counted = [x for table, width in tables for x in (len(table) // width, linker.table(table))]
+        self.address = linker.table([self.times, len(places), linker.table(kinds), linker.table(places), *counted])
+        return self.address
 
 
 class Assembler:
-    """The module of a program: every function once, however often it is called."""
+    """Makes the code of a program.
 
-    def __init__(self, plan: Plan, bases: dict[Any, int]) -> None:
+    Args:
+        plan: where values lie.
+        bases: for each slot that is not in the plan, and for each answer ("output", number), its base.
+        module: where functions go.
+        count: bases that are taken, as an iterator over further ones.
+        fixed: addresses of bases that never change; those of loops' constants are added.
+        blocks: the bases of the arena and of the memory for one element of the batch.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        bases: dict[Any, int],
+        module: Module,
+        count: Iterator[int],
+        fixed: dict[int, Any],
+        blocks: tuple[int, int] = (ARENA, LOCAL),
+    ) -> None:
         self.plan = plan
         self.bases = bases
-        self.names: dict[Any, str] = {}
-        self.declarations: dict[str, str] = {}
-        self.texts: list[str] = []
+        self.module = module
+        self.count = count
+        self.fixed = fixed
+        self.blocks = {"arena": blocks[0], "local": blocks[1]}
 
-    def code(self, segment: Segment) -> Code:
-        """The calls of a segment."""
+    def code(self, segment: Segment) -> list[Any]:
+        """A segment as codes, with loops in between."""
+        codes: list[Any] = []
         code = Code(segment)
         for item in segment.items:
-            if type(item) is Group:
-                loop, addresses = loops.canonical(item, self.plan.kinds, self.plan.kept)
-                if not any(a.role != "load" for a in loop.accesses):
-                    continue
-                name = self._function(
-                    loop.key(), lambda loop=loop: loops.LoopWriter(loop, machine().width, self.declarations)
-                )
-                code.work += int(np.prod(loop.domain, dtype=np.int64)) * len(loop.steps)
+            if type(item) is Piece and item.node.kind == "loop":
+                codes += [code] if code.functions else []
+                codes.append(self._nested(item.node.params["nested"]))
+                code = Code(segment)
             else:
-                product, addresses = products.canonical(item, self.plan.kinds)
-                name = self._function(
-                    product, lambda product=product: products.ProductWriter(product, machine().width, self.declarations)
-                )
-                code.work += int(
-                    np.prod((*product.stack, product.rows, product.inner, product.columns), dtype=np.int64)
-                )
-                if product.is_large:
-                    addresses = [*addresses, (None, SGEMM if product.dtype.itemsize == 4 else DGEMM, 0)]
-            code.functions.append(name)
-            code.starts.append(len(code.source))
-            for root, offset, step in addresses:
-                self._address(code, root, offset, step)
-        return code
+                self._item(code, item)
+        return [*codes, code] if code.functions else codes
 
-    def _function(self, key: Any, writer: Any) -> str:
-        if key not in self.names:
-            self.names[key] = f"f{len(self.names)}"
-            self.texts.append(writer().write(self.names[key]))
-        return self.names[key]
-
-    def _address(self, code: Code, root: Any, offset: int, step: int) -> None:
-        if root is None:
-            code.source.append(offset)
-            code.offset.append(0)
-            code.step.append(0)
+    def _item(self, code: Code, item: Any) -> None:
+        """The calls of a group or of a piece."""
+        if type(item) is Group:
+            loop, addresses = loops.canonical(item, self.plan.kinds, self.plan.kept)
+            if any(a.role != "load" for a in loop.accesses):
+                self._loop_call(code, loop, addresses)
             return
-        size = self.plan.kinds[root].dtype.itemsize
+        if item.node.kind == "join":
+            for loop, addresses in loops.joined(item, self.plan.kinds):
+                self._loop_call(code, loop, addresses)
+            return
+        if item.node.kind == "gather":
+            gather, addresses = gathers.canonical(item, self.plan.kinds)
+            self._call(code, self.module.function(gather, gathers.GatherWriter, gather), addresses, FLAG)
+            return
+        product, addresses = products.canonical(item, self.plan.kinds)
+        name = self.module.function(product, products.ProductWriter, product)
+        code.work += math.prod((*product.stack, product.rows, product.inner, product.columns))
+        blas = SGEMM if product.dtype.itemsize == 4 else DGEMM
+        self._call(code, name, addresses, blas if product.is_large else None)
+
+    def _loop_call(self, code: Code, loop: loops.Loop, addresses: Any) -> None:
+        name = self.module.function(loop.key(), loops.LoopWriter, loop)
+        code.work += math.prod(loop.domain) * len(loop.steps)
+        self._call(code, name, addresses)
+
+    def _call(self, code: Code, name: str, addresses: Any, base: int | None = None) -> None:
+        """A call on addresses of slots, and behind them that of a base."""
+        code.functions.append(name)
+        code.starts.append(len(code.sources))
+        for root, offset, step in addresses:
+            self._address(code, root, offset, step)
+        if base is not None:
+            code.sources.append(base)
+            for column in (code.offsets, code.steps, code.parts):
+                column.append(0)
+
+    def _address(self, code: Code, root: int, offset: int, step: int) -> None:
+        kind = self.plan.kinds[root]
+        size = kind.dtype.itemsize
         base, start = self.base(root)
-        code.source.append(base)
-        code.offset.append(start + offset * size)
-        code.step.append(0 if root in self.plan.stepless else step * size)
+        part = self.plan.parts.get(root, 0) * size
+        if part and code.batch > 1:
+            code.zeros += [len(code.sources), part]
+        code.sources.append(base)
+        code.offsets.append(start + offset * size)
+        code.steps.append(0 if root in self.plan.stepless else step * size)
+        code.parts.append(part)
 
     def base(self, root: int) -> tuple[int, int]:
         """The base of a slot's memory, and bytes from there."""
         if root not in self.plan.places:
             return self.bases[root], 0
         block, start = self.plan.places[root]
-        names = {"arena": ARENA, "local": LOCAL, "sums": SUMS}
-        return (names[block] if type(block) is str else self.bases["output", block]), start
+        return (self.blocks[block] if type(block) is str else self.bases["output", block]), start
 
-    def text(self) -> str:
-        """The whole module."""
-        return "\n".join([RUN, *self.declarations.values(), "", *self.texts])
+    def _nested(self, nested: Nested) -> Steps:
+        """A loop as a sequence of its own, whose memory lies in what its node was given."""
+        bases: dict[Any, int] = {}
+        blocks = (next(self.count), next(self.count))
+        sequence = Steps([], nested.times)
+        program = nested.lowering.program
+
+        def bind(base: int, root: int, offset: int = 0) -> None:
+            other, start = self.base(root)
+            sequence.bindings += [base, other, start + offset]
+
+        bind(blocks[0], nested.scratch)
+        bind(blocks[1], nested.scratch, nested.plan.sizes["arena"])
+        for s, value in nested.lowering.constants.items():
+            bases[s] = next(self.count)
+            self.fixed[bases[s]] = np.asarray(value, order="C")
+        for s, source in zip(program.inputs, nested.inputs, strict=True):
+            bases[s] = next(self.count)
+            bind(bases[s], source.root, source.offset)
+            if source.move:
+                sequence.moves += [bases[s], source.move]
+        for j, target in enumerate(nested.outputs):
+            bases["output", j] = next(self.count)
+            bind(bases["output", j], target.root, target.offset)
+            if target.move:
+                sequence.moves += [bases["output", j], target.move]
+        for begin, slot, new, size in nested.carried:
+            base, start = self.base(begin.root)
+            sequence.beginnings += [*self.base(slot), base, start + begin.offset, size]
+            sequence.copies += [*self.base(slot), *self.base(new), size]
+        inner = Assembler(nested.plan, bases, self.module, self.count, self.fixed, blocks)
+        for segment in nested.schedule.segments:
+            sequence.items += inner.code(segment)
+        return sequence
+
+
+@functools.cache
+def functions() -> tuple[Any, Any, Any]:
+    """The functions `run`, `sequence` and `enter`."""
+    library = Library(driver.TEXT)
+    kept.append(library)
+    return (
+        driver.RUN(library.address("run")),
+        driver.SEQUENCE_CALL(library.address("sequence")),
+        driver.ENTER(library.address("enter")),
+    )
+
+
+#: Libraries whose functions are held by their addresses.
+kept: list[Library] = []

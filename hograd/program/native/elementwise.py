@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hograd.program.native.emit import BOOL, FLOAT64, Function, constant, is_native, type_of
+from hograd.program.native.emit import BOOL, FLOAT64, INT64, Function, constant, is_native, type_of
 from hograd.program.native.functions import FUNCTIONS, Vectors, transcendental
 
 #: Comparisons, with their conditions; != holds beside nan.
@@ -31,9 +31,18 @@ INTRINSICS = {
     "ceil": "ceil",
     "trunc": "trunc",
     "copysign": "copysign",
+    "pow": "pow",
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "atan2": "atan2",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "exp2": "exp2",
 }
-#: Of the C library, one element at a time.
-LIBRARY = {"sin": "sin", "cos": "cos"}
+INTEGERS = {"add": "add", "sub": "sub", "mul": "mul", "maximum": "llvm.smax", "minimum": "llvm.smin"}
+ORDERS = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 ALIASES = {"clone": "convert", "astype": "convert", "convert": "convert"}
 
 
@@ -49,9 +58,13 @@ class Lanes:
         if dtype == target:
             return value
         source, kind = type_of(dtype, self.lanes), type_of(target, self.lanes)
+        if dtype == INT64 and target != BOOL:
+            return self.function.let(f"sitofp {source} {value} to {kind}")
         if dtype == BOOL:
-            one, zero = constant(1.0, target, self.lanes), constant(0.0, target, self.lanes)
+            one, zero = constant(1, target, self.lanes), constant(0, target, self.lanes)
             return self.function.let(f"select {source} {value}, {kind} {one}, {kind} {zero}")
+        if target == BOOL and dtype == INT64:
+            return self.function.let(f"icmp ne {source} {value}, {constant(0, dtype, self.lanes)}")
         if target == BOOL:
             return self.function.let(f"fcmp une {source} {value}, {constant(0.0, dtype, self.lanes)}")
         operation = "fpext" if target == FLOAT64 else "fptrunc"
@@ -83,6 +96,8 @@ class Lanes:
                 first = values[0] if len(values) == 1 else self.function.let(f"xor {mask} {values[0]}, {values[1]}")
                 return self.function.let(f"xor {mask} {first}, {constant(True, BOOL, self.lanes)}")
             return self.function.let(f"{LOGIC[name]} {mask} {values[0]}, {values[1]}")
+        if computed == INT64:
+            return self._of_integers(name, values)
         vectors = Vectors(self.function, computed, self.lanes)
         if name in COMPARISONS:
             return vectors.compare(COMPARISONS[name], values[0], values[1])
@@ -90,11 +105,21 @@ class Lanes:
             return transcendental(self.function, name, computed, self.lanes, values[0])
         if name in INTRINSICS:
             return vectors.intrinsic(INTRINSICS[name], *values)
-        if name in LIBRARY:
-            return vectors.intrinsic(LIBRARY[name], *values)
         if name == "power":
             return self._power(vectors, values[0], params["exponent"])
         return _FORMULAS[name](self, vectors, *values)
+
+    def _of_integers(self, name: str, values: list[str]) -> str:
+        kind = type_of(INT64, self.lanes)
+        if name == "neg":
+            return self.function.let(f"sub {kind} {constant(0, INT64, self.lanes)}, {values[0]}")
+        if name in ORDERS:
+            return self.function.let(f"icmp {ORDERS[name]} {kind} {values[0]}, {values[1]}")
+        operation = INTEGERS[name]
+        if operation.startswith("llvm"):
+            full = f"{operation}.{f'v{self.lanes}' if self.lanes else ''}i64"
+            return self.function.call(full, kind, [(kind, v) for v in values])
+        return self.function.let(f"{operation} {kind} {values[0]}, {values[1]}")
 
     def function_of(self, name: str, vectors: Vectors, x: str) -> str:
         return transcendental(self.function, name, vectors.dtype, self.lanes, x)
@@ -127,6 +152,16 @@ def _sign(at: Lanes, v: Vectors, x: str) -> str:
     return v.select(v.compare("one", x, v.const(0.0)), one, v.select(v.compare("uno", x, x), x, v.const(0.0)))
 
 
+def _softplus(at: Lanes, v: Vectors, x: str) -> str:
+    return _logaddexp(at, v, x, v.const(0.0))
+
+
+def _gelu_tanh(at: Lanes, v: Vectors, x: str) -> str:
+    cube = v.mul(v.mul(v.mul(x, v.const(0.044715)), x), x)
+    t = at.function_of("tanh", v, v.mul(v.add(x, cube), v.const(math.sqrt(2 / math.pi))))
+    return v.mul(v.mul(x, v.const(0.5)), v.add(v.const(1.0), t))
+
+
 def _one_minus_square(at: Lanes, v: Vectors, x: str) -> str:
     return v.sub(v.const(1.0), v.mul(x, x))
 
@@ -148,7 +183,14 @@ _FORMULAS: dict[str, Callable[..., str]] = {
     "relu": lambda at, v, x: v.select(v.compare("ole", x, v.const(0.0)), v.const(0.0), x),
     "sigmoid": _sigmoid,
     "silu": lambda at, v, x: v.mul(x, _sigmoid(at, v, x)),
-    "softplus": lambda at, v, x: _logaddexp(at, v, x, v.const(0.0)),
+    "softplus": _softplus,
+    "gelu_tanh": _gelu_tanh,
+    "mish": lambda at, v, x: v.mul(x, at.function_of("tanh", v, _softplus(at, v, x))),
+    "logsigmoid": lambda at, v, x: v.neg(_softplus(at, v, v.neg(x))),
+    "softsign": lambda at, v, x: v.div(x, v.add(v.const(1.0), v.abs(x))),
+    "tanhshrink": lambda at, v, x: v.sub(x, at.function_of("tanh", v, x)),
+    "log2": lambda at, v, x: v.mul(at.function_of("log", v, x), v.const(1 / math.log(2))),
+    "log10": lambda at, v, x: v.mul(at.function_of("log", v, x), v.const(1 / math.log(10))),
     "logaddexp": _logaddexp,
     "sign": _sign,
     "one_minus_square": _one_minus_square,
@@ -162,7 +204,7 @@ _TO_BOOL = {*COMPARISONS, "isnan", "isfinite", "isinf"}
 _OF_BOOLS = {*LOGIC, "logical_not", "bitwise_not", "eq"}
 
 
-def computed_in(name: str, params: dict[str, Any], dtypes: Sequence[Any], dtype: Any) -> Any:
+def computed_in(name: str, params: dict[str, Any], dtypes: Sequence[Any], dtype: Any, weak_integers: bool) -> Any:
     """The dtype in which an instruction computes; None where it is left to NumPy.
 
     Args:
@@ -170,25 +212,29 @@ def computed_in(name: str, params: dict[str, Any], dtypes: Sequence[Any], dtype:
         params: of the primitive.
         dtypes: of the operands; None for Python numbers, which take the others'.
         dtype: of the answer.
+        weak_integers: whether all Python numbers among the operands are integers.
     """
     known = [d for d in dtypes if d is not None]
     if not known or not is_native(dtype) or not all(map(is_native, known)):
         return None
     if name in ALIASES:
-        return dtype
+        # What floats too large for integers become is the processor's affair.
+        return None if dtype == INT64 and known[0].kind == "f" else dtype
     if name == "where":
         return dtype if dtypes[0] is not None else None
     if name in _OF_BOOLS and all(d == BOOL for d in dtypes):
         return BOOL
     if name in _TO_BOOL:
-        floats = [d for d in known if d != BOOL]
-        if not floats or dtype != BOOL:
+        numbers = {d for d in known if d != BOOL}
+        if not numbers or dtype != BOOL:
             return None
-        return FLOAT64 if FLOAT64 in floats else floats[0]
+        if numbers == {INT64}:
+            return INT64 if name in ORDERS and weak_integers else None
+        return FLOAT64 if len(numbers) > 1 or FLOAT64 in numbers else numbers.pop()
     if dtype == BOOL:
         return None
+    if dtype == INT64:
+        return dtype if (name in INTEGERS or name == "neg") and weak_integers else None
     if name == "power":
         return dtype if type(params["exponent"]) in (int, float) else None
-    if name in _FORMULAS or name in FUNCTIONS or name in INTRINSICS or name in LIBRARY:
-        return dtype
-    return None
+    return dtype if name in _FORMULAS or name in FUNCTIONS or name in INTRINSICS else None

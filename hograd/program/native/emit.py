@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-FLOAT32, FLOAT64, BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
+FLOAT32, FLOAT64, BOOL, INT64 = (np.dtype(t) for t in (np.float32, np.float64, np.bool_, np.int64))
 POINTER = "ptr"
 
 #: In registers, and in memory.
-_TYPES = {FLOAT32: "float", FLOAT64: "double", BOOL: "i1"}
-_STORED = {FLOAT32: "float", FLOAT64: "double", BOOL: "i8"}
+_TYPES = {FLOAT32: "float", FLOAT64: "double", BOOL: "i1", INT64: "i64"}
+_STORED = {FLOAT32: "float", FLOAT64: "double", BOOL: "i8", INT64: "i64"}
 
 
 def is_native(dtype: Any) -> bool:
@@ -50,6 +50,8 @@ def number(value: Any, dtype: Any) -> str:
     """A constant in hexadecimal, so that it is exact."""
     if dtype == BOOL:
         return "true" if value else "false"
+    if dtype == INT64:
+        return str(int(value))
     with np.errstate(all="ignore"):
         exact = float(dtype.type(value))
     return "0x" + struct.pack(">d", exact).hex().upper()
@@ -180,6 +182,12 @@ class Function:
             one = self.load(dtype, 0, self.element(stored_type(dtype, 0), pointer, i * stride))
             value = self.let(f"insertelement {kind} {value}, {scalar} {one}, i64 {i}")
         return value
+
+    def scatter(self, dtype: Any, lanes: int, value: str, pointer: str, stride: int) -> None:
+        """Put values `stride` apart."""
+        for i in range(lanes):
+            one = self.let(f"extractelement {type_of(dtype, lanes)} {value}, i64 {i}")
+            self.store(dtype, 0, one, self.element(stored_type(dtype, 0), pointer, i * stride))
 
     def total(self, dtype: Any, lanes: int, value: str, start: str | None = None) -> str:
         """The sum of all lanes, plus `start`."""

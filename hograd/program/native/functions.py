@@ -1,7 +1,7 @@
 """Transcendental functions as polynomials on vectors, without branches; within 2 units in the last place, 4 for log1p.
 
-Coefficients of the logarithm are those of fdlibm (Sun Microsystems, 1993); exponentials are Taylor series on
-[-ln 2 / 2, ln 2 / 2].
+Coefficients of the logarithm, the sine and the cosine are those of fdlibm (Sun Microsystems, 1993); exponentials are
+Taylor series on [-ln 2 / 2, ln 2 / 2]. Sines of very large numbers are the C library's.
 """
 
 from __future__ import annotations
@@ -226,8 +226,83 @@ class Vectors:
         # inf / inf
         return self.select(self.compare("oeq", x, self.const(math.inf)), x, y)
 
+    def wave(self, x: str, quarter: int) -> str:
+        """sin(x + quarter pi / 2), for |x| up to `LARGEST_ANGLE`."""
+        rounder = self.const(self.format.rounder)
+        shifted = self.add(self.mul(x, self.const(2 / math.pi)), rounder)
+        k, r = self.sub(shifted, rounder), x
+        # Products of k with the first parts are exact.
+        for part in (1.57079632673412561417, 6.07710050630396597660e-11, 2.02226624879595063154e-21):
+            r = self.sub(r, self.mul(k, self.const(part)))
+        quadrant = self.integral("add", self.bits(shifted), self.whole(quarter))
+        z = self.mul(r, r)
+        sine = self.add(r, self.mul(self.mul(r, z), self.polynomial(z, _SINE)))
+        rest = self.mul(self.mul(z, z), self.polynomial(z, _COSINE))
+        half = self.mul(z, self.const(0.5))
+        most = self.sub(self.const(1.0), half)
+        lost = self.sub(self.function.let(f"fsub {self.kind} {self.const(1.0)}, {most}"), half)
+        cosine = self.add(most, self.add(lost, rest))
+        odd = self._has_bit(quadrant, 1)
+        y = self.select(odd, cosine, sine)
+        y = self.select(self._has_bit(quadrant, 2), self.neg(y), y)
+        if quarter == 0:
+            # -0 stays -0.
+            y = self.select(self.compare("oeq", x, self.const(0.0)), x, y)
+        return y
+
+    def _has_bit(self, whole: str, bit: int) -> str:
+        masked = self.integral("and", whole, self.whole(bit))
+        return self.function.let(f"icmp ne {self.integers} {masked}, {self.whole(0)}")
+
+
+#: From here on the C library reduces angles, with more digits of pi.
+LARGEST_ANGLE = 2.0**20
+
+_SINE = (
+    -1.66666666666666324348e-01,
+    8.33333333332248946124e-03,
+    -1.98412698298579493134e-04,
+    2.75573137070700676789e-06,
+    -2.50507602534068634195e-08,
+    1.58969099521155010221e-10,
+)
+_COSINE = (
+    4.16666666666666019037e-02,
+    -1.38888888888741095749e-03,
+    2.48015872894767294178e-05,
+    -2.75573143513906633035e-07,
+    2.08757232129817482790e-09,
+    -1.13596475577881948265e-11,
+)
+
 
 Build = Callable[[Vectors, str], str]
+
+
+def _angle(quarter: int) -> Build:
+    """A sine or cosine: polynomials of double precision, and the C library where an angle is very large."""
+
+    def build(v: Vectors, x: str) -> str:
+        f = v.function
+        wide = Vectors(f, FLOAT64, v.lanes)
+        z = x if v.dtype == FLOAT64 else f.let(f"fpext {v.kind} {x} to {wide.kind}")
+        small = wide.compare("ole", wide.abs(z), wide.const(LARGEST_ANGLE))
+        every = small
+        if v.lanes:
+            every = f.call(f"llvm.vector.reduce.and.v{v.lanes}i1", "i1", [(wide.mask, small)])
+        f.do(f"br i1 {every}, label %near, label %far")
+        f.lines.append("near:")
+        near = wide.wave(z, quarter)
+        f.do("br label %end")
+        f.lines.append("far:")
+        far = wide.intrinsic("cos" if quarter else "sin", z)
+        f.do("br label %end")
+        f.lines.append("end:")
+        y = f.let(f"phi {wide.kind} [ {near}, %near ], [ {far}, %far ]")
+        return y if v.dtype == FLOAT64 else f.let(f"fptrunc {wide.kind} {y} to {v.kind}")
+
+    return build
+
 
 FUNCTIONS: dict[str, Build] = {
     "exp": Vectors.exp,
@@ -235,6 +310,8 @@ FUNCTIONS: dict[str, Build] = {
     "tanh": Vectors.tanh,
     "log": Vectors.log,
     "log1p": Vectors.log1p,
+    "sin": _angle(0),
+    "cos": _angle(1),
 }
 """By the names of their primitives."""
 

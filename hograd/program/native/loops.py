@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hograd.program.ir import Literal
 from hograd.program.native.elementwise import Lanes
 from hograd.program.native.emit import Function, constant, number, stored_type, suffix, type_of
-from hograd.program.native.functions import Vectors, transcendental
-from hograd.program.native.schedule import Group
+from hograd.program.native.schedule import Group, Piece
 from hograd.program.native.views import View
+
+#: Where reductions begin.
+IDENTITIES = {"sum": 0.0, "amax": -math.inf, "quick amax": -math.inf, "amin": math.inf}
+#: Intrinsics for two, and for all lanes; the quick one leaves nan out.
+EXTREMA = {
+    "amax": ("maximum", "fmaximum"),
+    "amin": ("minimum", "fminimum"),
+    "quick amax": ("maxnum", "fmax"),
+}
 
 
 @dataclass(slots=True)
@@ -32,7 +40,7 @@ class Loop:
     Attributes:
         domain: the shape.
         rows: whether it is run row by row.
-        accesses: loads, stores and sums; strides of values of one number a row lack the last axis.
+        accesses: loads, stores and reductions; strides of values of one number a row lack the last axis.
         steps: for each piece its primitive, parameters, operands, dtypes, and the access that its answer goes to.
             Operands are ("load", access), ("value", step) or ("number", value).
     """
@@ -89,20 +97,46 @@ def canonical(group: Group, kinds: dict[int, Any], kept: set[int]) -> tuple[Loop
                 dtypes.append(dtype)
         output, dtype = node.output, kinds[node.output].dtype
         target = None
-        is_row_sum = node.kind == "sum" and group.rows and group.levels.get(output) == "row"
+        of_rows = node.kind == "reduce" and group.rows and piece.domain == group.domain
+        of_rows = of_rows and group.levels.get(output) == "row"
         if output in kept:
             role = "store"
             strides = piece.strides
-            if node.kind == "sum" and not is_row_sum:
-                role = "add" if piece.adds else "sum"
-            elif is_row_sum:
+            if of_rows:
                 strides = strides[:-1]
+            elif node.kind == "reduce":
+                role = "add" if piece.adds else node.name
             target = access((output, 0, piece.step), dtype, strides, role)
         values[output] = len(loop.steps)
-        kind = "row sum" if is_row_sum else node.kind
+        kind = "row" if of_rows else node.kind
         short = piece.domain != group.domain
         loop.steps.append((kind, node.name, node.params, operands, dtypes, node.computed, dtype, target, short))
     return loop, list(addresses)
+
+
+def joined(piece: Piece, kinds: dict[int, Any]) -> Iterator[tuple[Loop, list[tuple[int, int, int]]]]:
+    """The loops of a join, one a part, each with its addresses."""
+    node, batched = piece.node, len(piece.domain) < len(piece.node.domain)
+    dtype = kinds[node.output].dtype
+
+    def copy(domain: tuple[int, ...], source: Any, strides: tuple[int, ...]) -> Loop:
+        kept = [i for i, n in enumerate(domain) if n != 1]
+        loop = Loop(tuple(domain[i] for i in kept), False)
+        operand: tuple[str, Any] = ("number", 0.0)
+        if source is not None:
+            loop.accesses.append(Access(0, dtype, tuple(source[i] for i in kept), "load"))
+            operand = ("load", 0)
+        target = len(loop.accesses)
+        loop.accesses.append(Access(target, dtype, tuple(strides[i] for i in kept), "store"))
+        loop.steps.append(("elementwise", "clone", {}, [operand], [dtype], dtype, dtype, target, False))
+        return loop
+
+    if node.params["zero"]:
+        yield copy((math.prod(piece.domain),), None, (1,)), [(node.output, 0, piece.step)]
+    for x, step, window in zip(piece.reads, piece.steps, node.params["windows"], strict=True):
+        strides = window.strides[1:] if batched else window.strides
+        addresses = [(x.root, x.offset, step), (node.output, window.offset, piece.step)]
+        yield copy(x.shape, x.strides, strides), addresses
 
 
 def merged(domain: tuple[int, ...], strides: Sequence[tuple[int, ...]]) -> tuple[list[int], list[list[int]]]:
@@ -139,11 +173,11 @@ class LoopWriter:
         """The function."""
         f, accesses = self.function, self.loop.accesses
         for a in accesses:
-            if a.role == "sum":
+            if a.role in IDENTITIES:
                 size = math.prod(n for n, s in zip(self.loop.domain, a.strides, strict=False) if s)
-                size *= a.dtype.itemsize
-                f.declarations.setdefault("llvm.memset", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-                f.do(f"call void @llvm.memset.p0.i64(ptr %a{a.position}, i8 0, i64 {size}, i1 false)")
+                with f.loop(size) as i:
+                    place = f.element(stored_type(a.dtype, 0), f"%a{a.position}", i)
+                    f.store(a.dtype, 0, number(IDENTITIES[a.role], a.dtype), place)
         pointers = [f"%a{a.position}" for a in accesses]
         if self.loop.rows:
             outer = [a.strides if self._is_short(a) else a.strides[:-1] for a in accesses]
@@ -183,19 +217,19 @@ class LoopWriter:
         """The innermost axis: whole registers, then what is left."""
         f = self.function
         full, rest = divmod(self.length, self.width)
-        summed = [i for i, a in enumerate(self.loop.accesses) if a.role in ("sum", "add") and not self.inner[i]]
         if full > 1:
-            for i in summed:
-                dtype = self.loop.accesses[i].dtype
-                self.sums[i] = f.variable(type_of(dtype, self.width))
-                f.do(f"store {type_of(dtype, self.width)} zeroinitializer, ptr {self.sums[i]}")
+            for i, a in enumerate(self.loop.accesses):
+                if a.role in (*IDENTITIES, "add") and not self.inner[i]:
+                    self.sums[i] = f.variable(type_of(a.dtype, self.width))
+                    start = constant(IDENTITIES.get(a.role, 0.0), a.dtype, self.width)
+                    f.do(f"store {type_of(a.dtype, self.width)} {start}, ptr {self.sums[i]}")
         if full:
             with f.loop(full) as i:
                 self._body(self.width, self._moved(pointers, f.times(i, self.width)))
         for i, variable in self.sums.items():
             dtype = self.loop.accesses[i].dtype
             value = f.let(f"load {type_of(dtype, self.width)}, ptr {variable}")
-            self._add(i, 0, f.total(dtype, self.width, value), pointers[i])
+            self._add(i, 0, self._reduced(self.loop.accesses[i].role, dtype, self.width, value), pointers[i])
         self.sums = {}
         if rest:
             self._body(rest if rest > 1 else 0, self._moved(pointers, str(full * self.width)))
@@ -244,36 +278,43 @@ class LoopWriter:
                 given.append((loaded[x, width], d))
         if kind == "elementwise":
             value = Lanes(f, width).write(name, params, given, computed, dtype)
-        elif kind == "softmax":
-            value = self._softmax(given[0][0], dtype, width)
-        elif kind == "row sum":
-            value, width = f.total(dtype, width, given[0][0]), 0
+        elif kind == "row":
+            value, width = self._reduced(name, dtype, width, given[0][0]), 0
         else:
             value = given[0][0]
             if target is not None:
                 self._add(target, width, value, pointers[target])
             return value, width
-        if target is not None:
+        if target is not None and width and self.inner[target] != 1:
+            f.scatter(dtype, width, value, pointers[target], self.inner[target])
+        elif target is not None:
             f.store(dtype, width, value, pointers[target])
         return value, width
 
     def _add(self, target: int, lanes: int, value: str, pointer: str) -> None:
-        """Add to a sum, in a register or in memory."""
-        f, dtype = self.function, self.loop.accesses[target].dtype
+        """Add to a sum, or join an extremum, in a register or in memory."""
+        f, access = self.function, self.loop.accesses[target]
+        dtype, role = access.dtype, access.role
         kind = type_of(dtype, lanes)
         if lanes and target in self.sums:
             before = f.let(f"load {kind}, ptr {self.sums[target]}")
-            f.do(f"store {kind} {f.let(f'fadd {kind} {before}, {value}')}, ptr {self.sums[target]}")
+            f.do(f"store {kind} {self._joined(role, dtype, lanes, before, value)}, ptr {self.sums[target]}")
         elif lanes and not self.inner[target]:
-            self._add(target, 0, f.total(dtype, lanes, value), pointer)
+            self._add(target, 0, self._reduced(role, dtype, lanes, value), pointer)
         else:
             before = f.load(dtype, lanes, pointer)
-            f.store(dtype, lanes, f.let(f"fadd {kind} {before}, {value}"), pointer)
+            f.store(dtype, lanes, self._joined(role, dtype, lanes, before, value), pointer)
 
-    def _softmax(self, x: str, dtype: Any, lanes: int) -> str:
-        f = self.function
-        v = Vectors(f, dtype, lanes)
-        largest = f.call(f"llvm.vector.reduce.fmax.{suffix(dtype, lanes)}", type_of(dtype, 0), [(v.kind, x)])
-        e = transcendental(f, "exp", dtype, lanes, v.sub(x, f.splat(dtype, lanes, largest)))
-        one = f.let(f"fdiv {type_of(dtype, 0)} {number(1.0, dtype)}, {f.total(dtype, lanes, e)}")
-        return v.mul(e, f.splat(dtype, lanes, one))
+    def _joined(self, role: str, dtype: Any, lanes: int, a: str, b: str) -> str:
+        """Two partial results as one."""
+        kind = type_of(dtype, lanes)
+        if role in EXTREMA:
+            return self.function.call(f"llvm.{EXTREMA[role][0]}.{suffix(dtype, lanes)}", kind, [(kind, a), (kind, b)])
+        return self.function.let(f"fadd {kind} {a}, {b}")
+
+    def _reduced(self, role: str, dtype: Any, lanes: int, value: str) -> str:
+        """All lanes as one."""
+        if role not in EXTREMA or not lanes:
+            return self.function.total(dtype, lanes, value)
+        full = f"llvm.vector.reduce.{EXTREMA[role][1]}.{suffix(dtype, lanes)}"
+        return self.function.call(full, type_of(dtype, 0), [(type_of(dtype, lanes), value)])

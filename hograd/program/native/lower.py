@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from hograd.ops.indices import SLOT
 from hograd.program.ir import Instruction, Kind, Literal, Program
 from hograd.program.native import views
 from hograd.program.native.elementwise import ALIASES, computed_in
-from hograd.program.native.emit import BOOL, is_native
+from hograd.program.native.emit import INT64, is_native
+from hograd.program.native.expand import expand
 from hograd.program.native.views import View
 
 #: Longest last axis that is held in registers as one vector.
 LONGEST_ROW = 64
+REDUCTIONS = ("sum", "amax", "amin")
 
 
 @dataclass(eq=False, slots=True)
@@ -21,17 +27,19 @@ class Node:
     """One computation.
 
     Attributes:
-        kind: "elementwise", "sum", "softmax", "product", or "call" for what NumPy does.
-        name: of the primitive.
+        kind: "elementwise", "reduce", "product", "join" for parts that are put into one array, "gather" for
+            rows at given positions, "loop", or "call" for what NumPy does.
+        name: of the primitive; "quick amax" where nan need not come through.
         params: of the primitive.
         reads: windows on what it reads; Python numbers as literals. Those of an elementwise node have the shape
-            `domain`, those of a product are matrices or stacks of them.
+            `domain`, those of a product are matrices or stacks of them, those of a join have the shape of their part.
         output: the slot whose memory it fills.
-        domain: the shape of the loop, without axes of length 1: for a sum that of its operand; for a product that of
-            the stack.
-        strides: of the answer in that loop: 0 where it is summed.
+        domain: the shape of the loop, without axes of length 1: for a reduction that of its operand; for a product
+            that of the stack; for a join that of the answer.
+        strides: of the answer in that loop: 0 where it is reduced.
         computed: the dtype in which it computes.
         at: the instruction, for a call.
+        more: of a loop, the other slots whose memory it fills.
     """
 
     kind: str
@@ -43,6 +51,12 @@ class Node:
     strides: tuple[int, ...]
     computed: Any
     at: Instruction | None = None
+    more: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The slots whose memory it fills."""
+        return (self.output, *self.more)
 
     def roots(self) -> list[int]:
         """The slots whose memory it reads."""
@@ -52,15 +66,26 @@ class Node:
 class Lowering:
     """The nodes of a program.
 
+    Args:
+        program: after the passes.
+        own_answers: whether each answer needs memory of its own that machine code fills.
+        loop: adds a loop's node, and returns the slots of its answers; None if all loops are left to NumPy.
+
     Attributes:
         nodes: in an order in which they can run.
         views: where the value of each slot lies.
         kinds: shape and dtype of each slot's memory, also of slots that are new.
+        constants: those of the program, and others.
+        outputs: where the answers lie.
+        complete: whether machine code does all.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, *, own_answers: bool = False, loop: Any = None) -> None:
+        self.program = program = expand(program)
+        self.loop = loop
+        self.answers: dict[int, list[int]] = {}
         self.kinds: dict[int, Kind] = dict(program.kinds)
+        self.constants: dict[int, Any] = dict(program.constants)
         self.views: dict[int, View] = {}
         self.nodes: list[Node] = []
         self.turned: dict[View, View] = {}
@@ -69,8 +94,18 @@ class Lowering:
             self.views[s] = views.whole(s, self.kinds[s].shape)
         self.transposed = self._transposed_products()
         for at in program.instructions:
-            if not self._view(at) and not self._native(at):
+            if not self._loop(at) and not self._view(at) and not self._native(at):
                 self._call(at)
+        self.complete = all(node.kind != "call" for node in self.nodes)
+        self.outputs = [self.views[s] for s in program.outputs]
+        if own_answers:
+            self._separate()
+
+    def constant(self, value: Any) -> View:
+        """An array that is fixed."""
+        slot = self.new(value.shape, value.dtype)
+        self.constants[slot] = value
+        return views.whole(slot, value.shape)
 
     def new(self, shape: tuple[int, ...], dtype: Any) -> int:
         """A slot that the program does not have."""
@@ -110,26 +145,60 @@ class Lowering:
         if name == "reshape":
             view = views.reshape(x, kind.shape) if math.prod(kind.shape) else None
             if view is None and math.prod(kind.shape) and is_native(kind.dtype):
-                copied = self._copy(x, kind.dtype)
-                view = views.reshape(copied, kind.shape)
+                copied = self.copied(x)
+                view = None if copied is None else views.reshape(copied, kind.shape)
         elif name == "permute":
             view = views.permute(x, at.params["axes"])
         elif name == "broadcast_to":
             view = views.broadcast(x, kind.shape)
         elif name == "getitem":
             view = views.index(x, at.params["index"])
-        elif (name in ALIASES and source.dtype == kind.dtype) or (name == "sum" and not at.params["axis"]):
+        elif name == "after":
+            view = x
+        elif (name in ALIASES and source.dtype == kind.dtype) or (name in REDUCTIONS and not at.params["axis"]):
             view = x if x.shape == kind.shape else None
         if view is None or view.shape != kind.shape:
             return False
         self.views[at.output] = view
         return True
 
-    def _copy(self, x: View, dtype: Any) -> View:
-        """The same value in memory of its own, in order."""
+    def copied(self, x: View) -> View | None:
+        """The same value in memory of its own, in order; None where machine code cannot copy it."""
+        dtype = self.kinds[x.root].dtype
+        if not is_native(dtype) or not math.prod(x.shape):
+            return None
         root = self.new(x.shape, dtype)
         self._add("elementwise", "clone", {}, [x], root, x.shape, dtype)
         return views.whole(root, x.shape)
+
+    def _separate(self) -> None:
+        """Give each answer memory of its own."""
+        filled = {s for node in self.nodes if node.kind != "call" for s in node.outputs}
+        taken: set[int] = set()
+        for i, view in enumerate(self.outputs):
+            if (
+                view.root in taken
+                or view.root not in filled
+                or not view.is_whole(math.prod(self.kinds[view.root].shape))
+            ):
+                copy = self.copied(view)
+                self.complete = self.complete and copy is not None
+                view = copy or view
+            taken.add(view.root)
+            self.outputs[i] = view
+
+    def _loop(self, at: Instruction) -> bool:
+        """Whether a loop, or one of its answers, is machine code's."""
+        if at.primitive.name == "loop" and self.loop is not None:
+            answers = self.loop(self, at)
+            if answers is not None:
+                self.answers[at.output] = answers
+                return True
+        if at.primitive.name == "part" and at.operands[0] in self.answers:
+            slot = self.answers[at.operands[0]][at.params["index"]]
+            self.views[at.output] = views.whole(slot, self.kinds[slot].shape)
+            return True
+        return False
 
     def _add(
         self,
@@ -166,18 +235,29 @@ class Lowering:
             dtypes = [kinds[x].dtype if type(x) is int else None for x in at.operands]
             if any(type(x) is Literal and type(x.value) not in (bool, int, float) for x in reads):
                 return False
-            computed = computed_in(name, at.params, dtypes, kind.dtype)
+            weak = all(type(x.value) is int for x in at.operands if type(x) is Literal)
+            computed = computed_in(name, at.params, dtypes, kind.dtype, weak)
             if computed is None:
                 return False
             self._add("elementwise", name, at.params, reads, at.output, kind.shape, computed)
-        elif kind.dtype == BOOL:
+        elif name == "concatenate" and len(at.reads()) == len(reads):
+            axis = at.params["axis"]
+            starts = itertools.accumulate([0, *[x.shape[axis] for x in reads]])
+            places = [
+                (slice(None),) * axis + (slice(n, n + x.shape[axis]),) for n, x in zip(starts, reads, strict=False)
+            ]
+            return self._join(at, kind, reads, places, zero=False)
+        elif name == "put":
+            return self._join(at, kind, reads, [at.params["index"]], zero=True)
+        elif name == "indicator":
+            self._indicator(at, kind, reads[0])
+        elif name == "gather_index":
+            return self._gather(at, kind, reads)
+        elif kind.dtype.kind != "f":
             return False
-        elif name == "sum" and kinds[at.operands[0]].dtype == kind.dtype:
-            self._add("sum", name, {}, reads, at.output, kinds[at.operands[0]].shape, kind.dtype, at.params["axis"])
-        elif name == "softmax" and at.params["axis"] % len(kind.shape) == len(kind.shape) - 1:
-            if not 1 < kind.shape[-1] <= LONGEST_ROW:
-                return False
-            self._add("softmax", name, {}, reads, at.output, kind.shape, kind.dtype)
+        elif name in REDUCTIONS and kinds[at.operands[0]].dtype == kind.dtype:
+            name = "quick amax" if at.params.get("quick") else name
+            self._add("reduce", name, {}, reads, at.output, shapes[0], kind.dtype, at.params["axis"])
         elif name in ("matmul", "mm_nn", "mm_nt", "mm_tn") and all(type(x) is int for x in at.operands):
             if any(kinds[x].dtype != kind.dtype for x in at.reads()) or min(map(len, shapes)) < 2:
                 return False
@@ -185,6 +265,46 @@ class Lowering:
         else:
             return False
         self.views.setdefault(at.output, views.whole(at.output, kind.shape))
+        return True
+
+    def _indicator(self, at: Instruction, kind: Kind, labels: View) -> None:
+        axis = at.params["axis"] % len(kind.shape)
+        numbers = self.constant(np.arange(at.params["classes"]))
+        ladder = views.reshape(numbers, (kind.shape[axis], *(1,) * (len(kind.shape) - axis - 1)))
+        column = views.index(labels, (*(slice(None),) * axis, None))
+        self._add("elementwise", "eq", {}, [column, ladder], at.output, kind.shape, INT64)
+
+    def _gather(self, at: Instruction, kind: Kind, reads: list[View]) -> bool:
+        """Add a node that takes rows at some positions, if those are along the first axis."""
+        template = at.params["template"]
+        if len(reads) != 2 or template[0] is not SLOT or any(i != slice(None) for i in template[1:]):
+            return False
+        x, positions = reads
+        if self.kinds[positions.root].dtype != INT64 or not views.is_contiguous(x.shape[1:], x.strides[1:]):
+            return False
+        if kind.shape != (*positions.shape, *x.shape[1:]) or not views.is_contiguous(
+            positions.shape, positions.strides
+        ):
+            return False
+        self.nodes.append(Node("gather", at.primitive.name, {}, [x, positions], at.output, (), (), kind.dtype))
+        self.views[at.output] = views.whole(at.output, kind.shape)
+        return True
+
+    def _join(self, at: Instruction, kind: Kind, parts: list[View], places: list[Any], zero: bool) -> bool:
+        """Add a node that puts parts into an array at basic indices; elsewhere it is 0, if it is not full."""
+        if any(self.kinds[x.root].dtype != kind.dtype for x in parts):
+            return False
+        answer = views.whole(at.output, kind.shape)
+        windows = [views.index(answer, place) for place in places]
+        if any(w is None or len(w.shape) < len(x.shape) for w, x in zip(windows, parts, strict=True)):
+            return False
+        found = [w for w in windows if w is not None]
+        reads: list[Any] = [views.broadcast(x, w.shape) for x, w in zip(parts, found, strict=True)]
+        params = {"windows": found, "zero": zero}
+        self.nodes.append(
+            Node("join", at.primitive.name, params, reads, at.output, kind.shape, answer.strides, kind.dtype)
+        )
+        self.views[at.output] = answer
         return True
 
     def _product(self, at: Instruction, name: str, kind: Kind) -> None:
@@ -205,21 +325,22 @@ class Lowering:
             self.kinds[at.output] = Kind((*stack, rows, columns), kind.dtype)
         if columns > 1 and rows >= 4 and b.strides[-1] != 1:
             # The loop over columns wants them side by side.
-            b = self._in_rows(b, kind.dtype)
+            b = self._in_rows(b)
         strides = views.contiguous((*stack, rows, columns))[: len(stack)]
         kept = [i for i, n in enumerate(stack) if n != 1]
         a, b = (views.permute(x, (*kept, len(stack), len(stack) + 1)) for x in (a, b))
         domain, strides = tuple(stack[i] for i in kept), tuple(strides[i] for i in kept)
         self.nodes.append(Node("product", name, {}, [a, b], at.output, domain, strides, kind.dtype))
 
-    def _in_rows(self, b: View, dtype: Any) -> View:
+    def _in_rows(self, b: View) -> View:
         """A stack of matrices with each row in one piece: itself, or a copy, which others use too."""
         if b not in self.turned:
             # Without the axes along which it repeats.
             kept = tuple(slice(None) if s or i >= len(b.shape) - 2 else 0 for i, s in enumerate(b.strides))
             distinct = views.index(b, kept)
             assert distinct is not None
-            copied = self._copy(distinct, dtype)
+            copied = self.copied(distinct)
+            assert copied is not None
             shape = tuple(n if type(k) is slice else 1 for n, k in zip(b.shape, kept, strict=True))
             again = views.reshape(copied, shape)
             assert again is not None

@@ -17,7 +17,7 @@ class Plan:
 
     Attributes:
         places: slot -> (block, offset in bytes). Blocks are "arena", "local" (one for each thread, for one
-            element of the batch), "sums" (one for each thread, for sums over the batch), or the number of an answer.
+            element of the batch), or the number of an answer.
         sizes: bytes of the blocks.
         kept: slots that are read outside of the group that makes them.
         stepless: slots whose memory holds one element of the batch only.
@@ -25,10 +25,10 @@ class Plan:
 
     def __init__(self, lowering: Lowering, schedule: Schedule) -> None:
         self.kinds = lowering.kinds
-        self.views = lowering.views
-        self.outputs = lowering.program.outputs
+        self.outputs = lowering.outputs
+        self.parts = schedule.parts
         self.places: dict[int, tuple[Any, int]] = {}
-        self.sizes: dict[str, int] = {"arena": 0, "local": 0, "sums": 0}
+        self.sizes: dict[str, int] = {"arena": 0, "local": 0}
         self.stepless: set[int] = set()
         self._read(schedule)
         self._answers()
@@ -55,19 +55,16 @@ class Plan:
                 pieces = item.pieces if type(item) is Group else [item]
                 inside = {p.node.output for p in pieces}
                 for piece in pieces:
-                    output = piece.node.output
-                    self.made[output] = self.last[output] = time
-                    self.segment_of[output] = segment
-                    if piece.node.kind == "product":
-                        self.kept.add(output)
+                    for output in piece.node.outputs:
+                        self.made[output] = self.last[output] = time
+                        self.segment_of[output] = segment
+                    if type(item) is not Group:
+                        self.kept.update(piece.node.outputs)
                     roots = {x.root for x in piece.reads if type(x) is View}
-                    self._reads(
-                        {s for s in roots if s not in inside or s not in item_levels(item)}, time, segment, origins
-                    )
+                    self._reads(roots - inside.intersection(item_levels(item)), time, segment, origins)
                 time += 1
         self.end = time
-        for s in self.outputs:
-            self._reads({self.views[s].root}, time, None, origins)
+        self._reads({view.root for view in self.outputs}, time, None, origins)
 
     def _reads(self, roots: set[int], time: int, segment: Segment | None, origins: dict[int, set[int]]) -> None:
         for s in roots.union(*[origins.get(s, ()) for s in roots]):
@@ -78,8 +75,7 @@ class Plan:
 
     def _answers(self) -> None:
         """Answers that are all of some memory that machine code fills go to new memory at once."""
-        for j, s in enumerate(self.outputs):
-            view = self.views[s]
+        for j, view in enumerate(self.outputs):
             if (
                 view.root in self.made
                 and view.root not in self.places
@@ -93,46 +89,39 @@ class Plan:
         ending: dict[int, list[tuple[_Block, int]]] = {}
         for segment in schedule.segments:
             begin = time
-            for item in segment.items:
-                pieces = item.pieces if type(item) is Group else [item]
+            # What the next element of the batch reads again is kept until the last one has run.
+            later: list[int] = []
+            for item in segment.items or [None]:
+                pieces = item.pieces if type(item) is Group else [item] if item is not None else []
                 for piece in pieces:
                     self._place(piece, segment, arena, local, ending, begin)
                 for block, s in ending.pop(time, ()):
-                    block.free(s)
+                    if segment.batch > 1 and block is arena:
+                        later.append(s)
+                    else:
+                        block.free(s)
                 time += 1
-            if segment.call is not None:
-                for block, s in ending.pop(time, ()):
-                    block.free(s)
-                time += 1
+            for s in later:
+                arena.free(s)
             local = _Block(local.size) if segment.batch > 1 else local
         self.sizes["arena"], self.sizes["local"] = arena.size, max(self.sizes["local"], local.size)
 
     def _place(
         self, piece: Piece, segment: Segment, arena: _Block, local: _Block, ending: dict[int, Any], begin: int
     ) -> None:
-        output = piece.node.output
-        if output not in self.kept:
-            return
-        kind = self.kinds[output]
-        size = _aligned(math.prod(kind.shape) * kind.dtype.itemsize)
-        if piece.adds:
-            self.places[output] = ("sums", self.sizes["sums"])
-            self.sizes["sums"] += size
-            return
-        if output in self.places:
-            return
-        end = self.last[output]
-        if segment.batch > 1 and output not in self.escaping:
-            self.stepless.add(output)
-            size = _aligned(piece.step * kind.dtype.itemsize)
-            self.places[output] = ("local", local.take(output, size))
-            ending.setdefault(end, []).append((local, output))
-            return
-        if segment.batch > 1:
-            # Written to until the last element of the batch has run.
-            end = max(end, begin + len(segment.items) - 1)
-        self.places[output] = ("arena", arena.take(output, size))
-        ending.setdefault(end, []).append((arena, output))
+        for output in piece.node.outputs:
+            if output not in self.kept or output in self.places:
+                continue
+            kind, end = self.kinds[output], self.last[output]
+            block, name, size = arena, "arena", math.prod(kind.shape)
+            if segment.batch > 1 and output not in self.escaping:
+                self.stepless.add(output)
+                block, name, size = local, "local", piece.step
+            elif segment.batch > 1:
+                # Written to until the last element of the batch has run.
+                end = max(end, begin + len(segment.items) - 1)
+            self.places[output] = (name, block.take(output, _aligned(size * kind.dtype.itemsize)))
+            ending.setdefault(end, []).append((block, output))
 
 
 def item_levels(item: Any) -> dict[int, str]:

@@ -10,8 +10,8 @@ from typing import Any
 from hograd.program.native.emit import Function, constant, type_of
 from hograd.program.native.schedule import Piece
 
-#: From so many multiplications on, BLAS is faster, since it holds blocks in the caches.
-LARGE = 4_000_000
+#: From so many multiplications on BLAS is faster, since it holds blocks in the caches, and may use threads.
+LARGE = 32_000_000
 #: Registers for the answer, of 32 with 512 bits and of 16 with fewer.
 BLOCK = {64: 24, 32: 12, 16: 12}
 TALLEST = 8

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from hograd.errors import IndexingError
 from hograd.program.ir import Literal, Program
 from hograd.program.native import threads
-from hograd.program.native.assemble import DGEMM, RUN_TYPE, SGEMM, SUMS, Assembler, Code
+from hograd.program.native.assemble import (
+    ARENA,
+    DGEMM,
+    FLAG,
+    LOCAL,
+    SGEMM,
+    Assembler,
+    Code,
+    Linker,
+    Module,
+    Steps,
+    functions,
+)
 from hograd.program.native.lower import Lowering, Node
 from hograd.program.native.memory import ALIGNMENT, Plan
+from hograd.program.native.nested import lower_loop
 from hograd.program.native.products import blas_address
 from hograd.program.native.schedule import Schedule
-from hograd.program.native.target import Library
 from hograd.program.native.views import View
 
 #: From so many operations on, a further thread is worth its start.
@@ -35,74 +49,76 @@ class NativeReplay:
     def __init__(self, program: Program, name: str, most_threads: int) -> None:
         self.name = name
         self.most_threads = most_threads
-        lowering = Lowering(program)
+        lowering = Lowering(program, loop=lower_loop)
         schedule = Schedule(lowering)
         self.plan = plan = Plan(lowering, schedule)
-        self.views, self.kinds = plan.views, plan.kinds
+        self.kinds = plan.kinds
         self.arguments = [*program.inputs, *[s for s, _ in program.draws]]
-        self.answers = program.outputs
-        self.constants = {s: np.asarray(v, order="C") for s, v in program.constants.items()}
-        calls = [segment.call for segment in schedule.segments if segment.call is not None]
-        #: Answers that machine code fills, by their number.
+        self.constants = {s: np.asarray(v, order="C") for s, v in lowering.constants.items()}
+        #: Answers that machine code fills, by their number: shape and dtype of the memory.
         direct = {block: root for root, (block, _) in plan.places.items() if type(block) is int}
-        self.direct = [(j, self.kinds[root].shape, self.kinds[root].dtype) for j, root in sorted(direct.items())]
-        self.number_of = {j: i for i, (j, _, _) in enumerate(self.direct)}
-        bases: dict[Any, int] = {}
-        count = DGEMM + 1
-        for s in self.constants:
-            bases[s] = count
-            count += 1
-        self.first = count
-        for j, _, _ in self.direct:
-            bases["output", j] = count
-            count += 1
-        for s in self.arguments:
-            bases.setdefault(s, count)
-            count += 1
-        self.last = count
-        for node in calls:
-            bases[node.output] = count
-            count += 1
-        self.bases, self.base_count = bases, count
-        assembler = Assembler(plan, bases)
+        self.direct = {j: self.kinds[root] for j, root in sorted(direct.items())}
+        count = itertools.count(FLAG + 1)
+        bases: dict[Any, int] = {s: next(count) for s in self.constants}
+        self.first = next(count)
+        new = [*[("output", j) for j in self.direct], *self.arguments]
+        bases.update({key: self.first + i for i, key in enumerate(new)})
+        count = itertools.count(self.first + len(new))
+        called = [segment.call.output for segment in schedule.segments if segment.call is not None]
+        bases.update({s: next(count) for s in called})
+        self.bases = bases
+        #: Arrays whose addresses are those of bases.
+        self.fixed: dict[int, Any] = {bases[s]: array for s, array in self.constants.items()}
+        module = Module()
+        assembler = Assembler(plan, bases, module, count, self.fixed)
         self.steps: list[Any] = []
         for segment in schedule.segments:
-            self.steps.append(assembler.code(segment) if segment.call is None else Call(self, segment.call))
-        self.source = assembler.text()
-        self.library = Library(self.source)
-        known: dict[str, int] = {}
-        codes = [step for step in self.steps if type(step) is Code]
+            self._append(assembler.code(segment) if segment.call is None else [Call(self, segment.call)])
+        self.source = module.text()
+        linker = Linker(self.source)
+        self.linker = linker
+        codes = [step for step in self.steps if type(step) is not Call]
         for code in codes:
-            code.link(self.library, known)
-        self.run = RUN_TYPE(self.library.address("run"))
-        self.longest = max([1, *[len(code.source) for code in codes]])
-        self.fixed = {bases[s]: array.ctypes.data for s, array in self.constants.items()}
-        for base, single in ((SGEMM, True), (DGEMM, False)):
-            if any(base in code.source for code in codes):
-                self.fixed[base] = blas_address(single)
-        self.objects = ctypes.py_object * (self.last - self.first)
-        self.sums = [(root, place) for root, (block, place) in plan.places.items() if block == "sums"]
-        self.finish = [self._answer(j, s) for j, s in enumerate(self.answers)]
+            code.link(linker)
+        self.longest = max([1, *[code.longest for code in codes]])
+        self.run, self.sequence, self.enter = functions()
+        self.base_count = next(count)
+        self.blas = (
+            {base: blas_address(base == SGEMM) for base in (SGEMM, DGEMM)} if "call void %a3" in self.source else {}
+        )
+        self.objects = ctypes.py_object * len(new)
+        self.finish = [
+            self._answer(j, view, self.kinds[s].shape)
+            for j, (s, view) in enumerate(zip(program.outputs, lowering.outputs, strict=True))
+        ]
         self.waiting: list[Context] = []
 
-    def _answer(self, j: int, s: int) -> Callable[[Values], Any]:
+    def _append(self, codes: Sequence[Any]) -> None:
+        """Add code: what runs in one thread is one sequence."""
+        for code in codes:
+            shared = type(code) is Code and code.batch > 1 and self._threads(code) > 1
+            if type(code) is Call or shared:
+                self.steps.append(code)
+            elif self.steps and type(self.steps[-1]) is Steps:
+                self.steps[-1].items.append(code)
+            else:
+                self.steps.append(Steps([code]))
+
+    def _threads(self, code: Code) -> int:
+        return min(self.most_threads, code.batch, 1 + code.work * code.batch // WORTH_A_THREAD)
+
+    def _answer(self, j: int, view: View, shape: tuple[int, ...]) -> Callable[[Values], Any]:
         """How an answer is taken from what has been computed."""
-        view = self.views[s]
-        if j in self.number_of:
-            i = self.number_of[j]
-            shape = self.kinds[s].shape if view.shape == self.kinds[view.root].shape else view.shape
-            if not view.shape:
-                return lambda values: values.outputs[i].reshape(())[()]
-            if shape != self.direct[i][1]:
-                return lambda values: values.outputs[i].reshape(shape)
-            return lambda values: values.outputs[i]
+        if j in self.direct:
+            if not shape:
+                return lambda values: values.outputs[j].reshape(())[()]
+            if shape != self.direct[j].shape:
+                return lambda values: values.outputs[j].reshape(shape)
+            return lambda values: values.outputs[j]
         read = Reading(self, view)
-        if view.root in self.plan.places or view.root in {s for s in self.bases if type(s) is int} - {
-            *self.arguments,
-            *self.constants,
-        }:
-            return lambda values: np.array(read(values))[()]
-        return read
+        if view.root in self.constants or view.root in self.arguments:
+            return read
+        return lambda values: np.array(read(values))[()]
 
     def __call__(self, *given: Any) -> list[Any]:
         """The answers for arrays: inputs, then draws."""
@@ -111,49 +127,34 @@ class NativeReplay:
         except IndexError:
             context = Context(self)
         try:
-            outputs = [np.empty(shape, dtype) for _, shape, dtype in self.direct]
+            outputs = {j: np.empty(shape, dtype) for j, (shape, dtype) in self.direct.items()}
             arrays = [np.asarray(x, order="C") for x in given]
-            objects = self.objects(*outputs, *arrays)
-            # Counted as bases are.
-            place = ctypes.addressof(objects) - 8 * self.first
+            objects = self.objects(*outputs.values(), *arrays)
+            if objects:
+                self.enter(context.address + 8 * self.first, ctypes.addressof(objects), len(objects))
             values = Values(context, outputs, arrays)
-            first, last = self.first, self.last
             for step in self.steps:
-                if type(step) is not Code:
-                    if first < last:
-                        context.bases[first:last] = [x.ctypes.data for x in (*outputs, *arrays)]
-                        first = last
-                    step(values)
-                elif step.batch == 1:
-                    self.run(step.address, context.address, context.places[0], 0, 1, place, first, last)
-                    first = last
+                if type(step) is Steps:
+                    self.sequence(step.address, context.address, context.places[0])
+                elif type(step) is Code:
+                    self._together(step, context)
                 else:
-                    self._batch(step, context, place, first)
-                    first = last
+                    step(values)
+            if context.flag[0]:
+                context.flag[0] = 0
+                raise IndexingError(f"{self.name}: an index is out of range.")
             return [finish(values) for finish in self.finish]
         finally:
             self.waiting.append(context)
 
-    def _batch(self, code: Code, context: Context, place: int, first: int) -> None:
-        """A segment along the batch, in threads where there is work enough."""
-        count = min(len(context.tables), code.batch, 1 + code.work * code.batch // WORTH_A_THREAD)
-        for sums in context.sums[:count]:
-            sums.fill(0)
-        if count == 1:
-            self.run(code.address, context.address, context.places[0], 0, code.batch, place, first, self.last)
-            return
-        ends = [code.batch * (t + 1) // count for t in range(count)]
+    def _together(self, code: Code, context: Context) -> None:
+        """Run a segment along the batch in several threads."""
+        context.counter[0] = 0
         jobs = []
-        if first < self.last:
-            # Every thread starts from all addresses.
-            self.run(code.address, context.address, context.places[0], 0, 0, place, first, self.last)
-        for t in range(1, count):
-            context.share(t)
-            jobs.append((code.address, context.addresses[t], context.places[t], ends[t - 1], ends[t], None, 0, 0))
-        threads.together(self.run, (code.address, context.address, context.places[0], 0, ends[0], None, 0, 0), jobs)
-        for total, *others in context.totals:
-            for other in others[: count - 1]:
-                total += other
+        for thread in range(self._threads(code)):
+            context.share(thread)
+            jobs.append((code.address, context.addresses[thread], context.places[thread], context.counter.ctypes.data))
+        threads.together(self.run, jobs)
 
 
 class Values:
@@ -161,7 +162,7 @@ class Values:
 
     __slots__ = ("arrays", "called", "context", "outputs")
 
-    def __init__(self, context: Context, outputs: list[Any], arrays: list[Any]) -> None:
+    def __init__(self, context: Context, outputs: dict[int, Any], arrays: list[Any]) -> None:
         self.context = context
         self.outputs = outputs
         self.arrays = arrays
@@ -174,41 +175,34 @@ class Context:
     Attributes:
         bases: addresses that offsets count from; `addresses` are those of this table for each thread.
         tables: for each thread the addresses that a segment's functions take.
-        totals: for each sum over the batch its parts, one a thread.
+        counter: how many chunks of a batch have been taken.
+        flag: not 0 if a position was out of range.
     """
 
     def __init__(self, replay: NativeReplay) -> None:
         sizes, count = replay.plan.sizes, replay.most_threads
         self.arena = _memory(sizes["arena"])
         self.locals = [_memory(sizes["local"]) for _ in range(count)]
-        self.sums = [_memory(sizes["sums"]) for _ in range(count)]
         self.bases = np.zeros(replay.base_count, np.int64)
-        for base, address in replay.fixed.items():
+        self.bases[ARENA], self.bases[LOCAL] = self.arena.ctypes.data, self.locals[0].ctypes.data
+        self.flag = np.zeros(1, np.int64)
+        self.bases[FLAG] = self.flag.ctypes.data
+        for base, address in replay.blas.items():
             self.bases[base] = address
+        for base, array in replay.fixed.items():
+            self.bases[base] = array.ctypes.data
         self.all_bases = [self.bases, *[self.bases.copy() for _ in range(count - 1)]]
         self.addresses = [b.ctypes.data for b in self.all_bases]
         self.address = self.addresses[0]
-        self.mine = np.array(
-            [
-                [self.arena.ctypes.data, a.ctypes.data, b.ctypes.data]
-                for a, b in zip(self.locals, self.sums, strict=True)
-            ],
-            np.int64,
-        )
-        self.bases[: SUMS + 1] = self.mine[0]
         self.tables = [np.empty(replay.longest, np.int64) for _ in range(count)]
         self.places = [t.ctypes.data for t in self.tables]
-        self.totals = []
-        for root, place in replay.sums:
-            shape, dtype = replay.kinds[root]
-            size = math.prod(shape) * dtype.itemsize
-            self.totals.append([s[place : place + size].view(dtype) for s in self.sums])
+        self.counter = np.zeros(1, np.int64)
 
     def share(self, thread: int) -> None:
         """Give a thread all addresses, and its own memory."""
-        bases = self.all_bases[thread]
-        bases[:] = self.bases
-        bases[: SUMS + 1] = self.mine[thread]
+        if thread:
+            self.all_bases[thread][:] = self.bases
+            self.all_bases[thread][LOCAL] = self.locals[thread].ctypes.data
 
 
 class Reading:
@@ -222,10 +216,11 @@ class Reading:
         self.fixed = replay.constants.get(root)
         self.argument = replay.arguments.index(root) if root in replay.arguments else None
         self.place = replay.plan.places.get(root)
-        self.number_of = replay.number_of
 
     def __call__(self, values: Values) -> Any:
         array = self._root(values)
+        if self.kind.dtype == object:
+            return array
         view, kind = self.view, self.kind
         if not (view.offset == 0 and view.shape == array.shape and view.strides == _strides(array)):
             array = np.lib.stride_tricks.as_strided(
@@ -237,10 +232,9 @@ class Reading:
         if self.place is not None:
             block, start = self.place
             if type(block) is int:
-                return values.outputs[self.number_of[block]]
-            memory = values.context.arena if block == "arena" else values.context.sums[0]
+                return values.outputs[block]
             size = math.prod(self.kind.shape) * self.kind.dtype.itemsize
-            return memory[start : start + size].view(self.kind.dtype).reshape(self.kind.shape)
+            return values.context.arena[start : start + size].view(self.kind.dtype).reshape(self.kind.shape)
         if self.fixed is not None:
             return self.fixed
         if self.argument is not None:
@@ -262,7 +256,12 @@ class Call:
     def __call__(self, values: Values) -> None:
         given = [x(values) if type(x) is Reading else x for x in self.reads]
         with np.errstate(all="ignore"):
-            array = np.asarray(self.kernel(*given, **self.params), order="C")
+            answer = self.kernel(*given, **self.params)
+        if isinstance(answer, list):
+            # Several, of a loop.
+            values.called[self.output] = answer
+            return
+        array = np.asarray(answer, order="C")
         values.called[self.output] = array
         values.context.bases[self.base] = array.ctypes.data
 

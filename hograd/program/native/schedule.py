@@ -6,6 +6,8 @@ another, so that what lies between them stays in the fastest memory, and in thre
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +19,8 @@ from hograd.program.native.views import View, contiguous
 
 LARGEST_GROUP = 48
 SMALLEST_BATCH = 4
+#: In so many chunks a batch runs, whatever the number of threads, so that sums over it are always rounded alike.
+CHUNKS = 8
 #: How many groups are looked at for a place.
 NEAREST = 8
 
@@ -49,7 +53,7 @@ class Group:
     Attributes:
         levels: for the answers that later pieces may read in the same loop: "full", or "row" for one number for each
             row along the last axis.
-        rows: whether the loop holds whole rows, since some piece reads their sums.
+        rows: whether the loop holds whole rows, since some piece reads what they are reduced to.
     """
 
     domain: tuple[int, ...]
@@ -67,12 +71,7 @@ class Group:
         can_hold = bool(self.domain) and self.domain[-1] <= LONGEST_ROW
         if piece.domain == self.domain:
             level = "full"
-        elif (
-            can_hold
-            and piece.node.kind != "softmax"
-            and piece.domain == short
-            and any(self.levels.get(x.root) == "row" for x in _windows(piece))
-        ):
+        elif can_hold and piece.domain == short and any(self.levels.get(x.root) == "row" for x in _windows(piece)):
             level = "row"
         else:
             return False
@@ -91,8 +90,6 @@ class Group:
                 strides = strides if level == "row" else (*strides, 0)
             if x.strides != strides:
                 return False
-        if piece.node.kind == "softmax":
-            rows = True
         self.add(piece, level)
         self.rows = rows
         return True
@@ -102,7 +99,7 @@ class Group:
         self.pieces.append(piece)
         self.made.add(output)
         self.read.update(x.root for x in _windows(piece))
-        if piece.node.kind != "sum":
+        if piece.node.kind != "reduce":
             self.levels[output] = level
         elif level == "full" and not piece.adds and self.domain and piece.strides == (*contiguous(self.domain[:-1]), 0):
             self.levels[output] = "row"
@@ -114,11 +111,13 @@ class Segment:
 
     Attributes:
         batch: how often it runs, along the batch.
-        items: groups, and pieces that are products.
+        chunk: elements of the batch that one thread takes at a time.
+        items: groups, and pieces of other kinds.
         call: the node, if it is a call of NumPy.
     """
 
     batch: int
+    chunk: int
     items: list[Any]
     call: Node | None = None
 
@@ -135,23 +134,56 @@ def batch_of(nodes: Sequence[Node]) -> int:
 
 
 class Schedule:
-    """The segments of a program."""
+    """The segments of a program.
+
+    Attributes:
+        parts: slots that hold a sum for each chunk of the batch, with the number of elements of one.
+    """
 
     def __init__(self, lowering: Lowering) -> None:
-        self.nodes = lowering.nodes
-        self.batch = batch_of(self.nodes)
+        self.lowering = lowering
+        self.batch = batch_of(lowering.nodes)
+        self.chunk = -(-self.batch // CHUNKS)
         #: For answers that are computed along the batch, the distance between its elements.
         self.steps: dict[int, int] = {}
-        self.modes = [self._mode(node) for node in self.nodes]
+        self.parts: dict[int, int] = {}
+        self.nodes: list[Node] = []
+        self.modes: list[str] = []
+        for node in lowering.nodes:
+            mode = self._mode(node)
+            if mode == "batch" and not node.strides[0]:
+                self._sum(node)
+            else:
+                self.nodes.append(node)
+                self.modes.append(mode)
         self.segments = [self._segment(mode, numbers) for mode, numbers in self._runs()]
 
+    def _sum(self, node: Node) -> None:
+        """A sum over the batch: one for each chunk, and the sum of these."""
+        kind = self.lowering.kinds[node.output]
+        size, count = math.prod(kind.shape), -(-self.batch // self.chunk)
+        part = self.lowering.new((count, size), kind.dtype)
+        self.parts[part] = size
+        self.nodes.append(dataclasses.replace(node, output=part))
+        axes = [(count, size, 0), (size, 1, 1)]
+        domain, strides, summed = (
+            zip(*[axis for axis in axes if axis[0] != 1], strict=True) if count * size > 1 else ((),) * 3
+        )
+        self.nodes.append(
+            Node("reduce", "sum", {}, [View(part, 0, domain, strides)], node.output, domain, summed, kind.dtype)
+        )
+        self.modes += ["batch", "plain"]
+
     def _mode(self, node: Node) -> str:
-        if node.kind == "call":
-            return "call"
-        shortest = 2 if node.kind == "softmax" else 1
-        if self.batch == 1 or len(node.domain) < shortest or node.domain[0] != self.batch:
+        if node.kind in ("call", "loop"):
+            return "call" if node.kind == "call" else "plain"
+        if self.batch == 1 or not node.domain or node.domain[0] != self.batch:
             return "plain"
         if not all(self._aligned(x) for x in node.reads if type(x) is View):
+            return "plain"
+        if node.kind == "reduce" and node.name != "sum" and not node.strides[0]:
+            return "plain"
+        if node.kind == "join" and not all(_within(w, node) for w in node.params["windows"]):
             return "plain"
         if node.strides[0]:
             self.steps[node.output] = node.strides[0]
@@ -167,7 +199,7 @@ class Schedule:
 
     def _runs(self) -> list[tuple[str, list[int]]]:
         """Nodes of one mode that run together, in an order in which all is there that they read."""
-        maker = {node.output: i for i, node in enumerate(self.nodes)}
+        maker = {s: i for i, node in enumerate(self.nodes) for s in node.outputs}
         needs = [[maker[s] for s in node.roots() if s in maker] for node in self.nodes]
         left = list(range(len(self.nodes)))
         done: set[int] = set()
@@ -194,9 +226,19 @@ class Schedule:
 
     def _segment(self, mode: str, numbers: list[int]) -> Segment:
         if mode == "call":
-            return Segment(1, [], self.nodes[numbers[0]])
-        pieces = [_piece(self.nodes[i], mode == "batch") for i in numbers]
-        return Segment(self.batch if mode == "batch" else 1, _grouped(pieces))
+            return Segment(1, 1, [], self.nodes[numbers[0]])
+        batched = mode == "batch"
+        pieces = [_piece(self.nodes[i], batched) for i in numbers]
+        return Segment(self.batch if batched else 1, self.chunk if batched else 1, _grouped(pieces))
+
+
+def _within(window: View, node: Node) -> bool:
+    """Whether a part of a join that is for element b of the batch goes to element b of the answer."""
+    step = node.strides[0]
+    if not window.shape or window.shape[0] != node.domain[0] or window.strides[0] != step:
+        return False
+    span = [(n - 1) * s for n, s in zip(window.shape[1:], window.strides[1:], strict=True)]
+    return min(span, default=0) >= 0 and window.offset + sum(span) < step
 
 
 def _piece(node: Node, batched: bool) -> Piece:
@@ -211,7 +253,7 @@ def _piece(node: Node, batched: bool) -> Piece:
         else:
             reads.append(x)
             steps.append(0)
-    adds = node.kind == "sum" and not node.strides[0]
+    adds = node.kind == "reduce" and not node.strides[0]
     return Piece(node, node.domain[1:], reads, steps, node.strides[1:], node.strides[0], adds)
 
 
@@ -223,8 +265,8 @@ def _grouped(pieces: Sequence[Piece]) -> list[Any]:
     for piece in pieces:
         windows = _windows(piece)
         first = max([place[x.root] for x in windows if x.root in place], default=-1)
-        if piece.node.kind == "product":
-            place[piece.node.output] = len(items)
+        if piece.node.kind in ("product", "join", "gather", "loop"):
+            place.update(dict.fromkeys(piece.node.outputs, len(items)))
             items.append(piece)
             continue
         roots = {x.root for x in windows}

@@ -21,16 +21,37 @@ def default_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def together(function: Callable[..., None], own: Sequence[Any], others: Sequence[Sequence[Any]]) -> None:
-    """Call a function here and, at the same time, in other threads, and wait for all of them."""
-    _start(len(others))
-    done = [threading.Lock() for _ in others]
-    for lock, arguments in zip(done, others, strict=True):
-        lock.acquire()
-        _work.put((function, arguments, lock))
-    function(*own)
-    for lock in done:
-        lock.acquire()
+def together(function: Callable[..., None], jobs: Sequence[Sequence[Any]]) -> None:
+    """Call a function on the first arguments here and, at the same time, on others in other threads, and wait.
+
+    What no thread has begun when the call here is done is left out: all calls take from the same work.
+    """
+    _start(len(jobs) - 1)
+    waiting = [_Job(function, arguments) for arguments in jobs[1:]]
+    for job in waiting:
+        _work.put(job)
+    function(*jobs[0])
+    for job in waiting:
+        if not job.begun.acquire(blocking=False):
+            job.done.acquire()
+
+
+class _Job:
+    """A call for another thread.
+
+    Attributes:
+        begun: whoever acquires it has the job.
+        done: is released at the end.
+    """
+
+    __slots__ = ("arguments", "begun", "done", "function")
+
+    def __init__(self, function: Callable[..., None], arguments: Sequence[Any]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.begun = threading.Lock()
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 def _start(count: int) -> None:
@@ -44,9 +65,10 @@ def _start(count: int) -> None:
 
 def _serve() -> None:
     while True:
-        function, arguments, lock = _work.get()
-        function(*arguments)
-        lock.release()
+        job = _work.get()
+        if job.begun.acquire(blocking=False):
+            job.function(*job.arguments)
+            job.done.release()
 
 
 def _forget() -> None:

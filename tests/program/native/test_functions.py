@@ -14,6 +14,8 @@ FUNCTIONS = {
     "log": (np.log, [(0, 1e300), (0.5, 2), (1 - 1e-7, 1 + 1e-7), (0, 1e-300)], 2),
     "log1p": (np.log1p, [(-1, 1e300), (-0.5, 1), (-1e-9, 1e-9)], 4),
     "tanh": (np.tanh, [(-25, 25), (-1, 1), (-1e-9, 1e-9)], 3),
+    "sin": (np.sin, [(-1e6, 1e6), (-10, 10), (1e6, 1e15), (-1e-9, 1e-9)], 2),
+    "cos": (np.cos, [(-1e6, 1e6), (-10, 10), (1e6, 1e15), (1.5707, 1.5708)], 2),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), [(-700, 700), (-3, 3)], 3),
 }
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 1.0, 5e-324, -5e-324, 1e-310, 1e308, 710.0, -746.0, -1e308]
@@ -23,7 +25,7 @@ def points(ranges, dtype):
     random = np.random.default_rng(0)
     if dtype == np.float32:
         # Exponentials stay within the range of the format.
-        ranges = [(max(a, -87.0), 1e38 if b > 1e38 else min(b, 88.0)) for a, b in ranges]
+        ranges = [(max(a, -87.0), 1e38 if b > 1e38 else min(b, 88.0)) for a, b in ranges if a < 88]
     parts = [random.uniform(a, b, 4001) for a, b in ranges]
     return np.concatenate(parts).astype(dtype)
 
