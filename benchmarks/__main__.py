@@ -6,6 +6,7 @@
   python -m benchmarks eager                eagerly, beside PyTorch on two threads
   python -m benchmarks start                process start to first meta-gradient
   python -m benchmarks growth               how time and memory grow
+  python -m benchmarks hypergradient        estimators of hypergradients
 
 Install the peers, PyTorch first, with
   pip install torch==2.13.0 && pip install -e ".[bench]"
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -41,7 +43,7 @@ from benchmarks.runner import Row, measure
 from benchmarks.table import table
 
 #: The measurements that have a command of their own.
-COMMANDS = ("eager", "start", "growth")
+COMMANDS = ("eager", "start", "growth", "hypergradient")
 
 
 def described() -> str:
@@ -54,15 +56,18 @@ def described() -> str:
     return "\n".join(lines)
 
 
-def parser(description: str, rounds: int) -> argparse.ArgumentParser:
-    """What every measurement takes on its command line."""
+def parser(description: str, rounds: int | None = None, command: str = "") -> argparse.ArgumentParser:
+    """What every measurement takes on its command line; `--rounds` only where there is a usual number of them."""
     made = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m benchmarks {command}".rstrip(),
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
         "--only", metavar="TEXT", action="append", help="only versions whose name contains this; may be repeated"
     )
-    made.add_argument("--rounds", type=int, default=rounds, help="how often each is timed (default %(default)s)")
+    if rounds is not None:
+        made.add_argument("--rounds", type=int, default=rounds, help="how often each is timed (default %(default)s)")
     made.add_argument("--threads", type=int, default=1, help="threads and cores for each (default %(default)s)")
     made.add_argument("--output", type=Path, help="folder for the figures (JSON, with the machine's facts) and plots")
     return made
@@ -134,18 +139,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     # Python caches bytecode for installed packages, and so must a checkout, or its start would be measured too slow.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if arguments[:1] == ["eager"]:
-        from benchmarks import eager
-
-        return eager.run(arguments[1:])
-    if arguments[:1] == ["start"]:
-        from benchmarks import start
-
-        return start.run(arguments[1:])
-    if arguments[:1] == ["growth"]:
-        from benchmarks import growth
-
-        return growth.run(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        return importlib.import_module(f"benchmarks.{arguments[0]}").run(arguments[1:])
     return run(arguments)
 
 

@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     """Measure, print, and write; status 1 if the two disagree."""
     from benchmarks.__main__ import parser, write
 
-    cli = parser(__doc__ or "", rounds=21)
+    cli = parser(__doc__ or "", rounds=21, command="eager")
     cli.set_defaults(threads=2)
     options = cli.parse_args(arguments)
     cases = [case for case in CASES if not options.only or any(text in "/".join(case[:2]) for text in options.only)]

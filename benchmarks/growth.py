@@ -87,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     """Measure the sweeps; print a table, and write the figures and a plot for each."""
     from benchmarks.__main__ import parser, selected, write
 
-    cli = parser((__doc__ or "").format(sweeps=", ".join(SWEEPS)), rounds=3)
+    cli = parser((__doc__ or "").format(sweeps=", ".join(SWEEPS)), rounds=3, command="growth")
     cli.add_argument("sweep", nargs="*", help="which; all by default")
     options = cli.parse_args(arguments)
     for name in options.sweep:

@@ -163,7 +163,7 @@ def run(arguments: list[str]) -> int:
     """Measure, print, and write."""
     from benchmarks.__main__ import parser, selected, write
 
-    options = parser(__doc__ or "", rounds=3).parse_args(arguments)
+    options = parser(__doc__ or "", rounds=3, command="start").parse_args(arguments)
     versions = selected(workload("maml").of_case("1"), options.only)
     found = costs(versions, options.rounds, options.threads)
     print(facts.summary())

@@ -151,16 +151,14 @@ class PES:
         method = dataclasses.replace(self, seed=np.random.default_rng(self.seed))
         particles = method.start(problem, outer)
         windows = self.steps // self.window
-        results = []
-        for _ in range(windows):
-            result, particles = method.advance(problem, outer, particles)
-            results.append(result)
         total = tree.map(lambda x: x * 0, outer)
         value = as_tensor(0.0)
-        for result in results:
+        params = tree.detach(problem.start(outer)[0])
+        for _ in range(windows):
+            result, particles = method.advance(problem, outer, particles)
             value = value + result.value / windows
             total = tree.map(lambda x, g: x + g / windows, total, result.hypergrad)
-        params = results[-1].info.params if results else tree.detach(problem.start(outer)[0])
+            params = result.info.params
         info = Info(params, None, self.steps, 2 * self.samples * self.steps, memory=0, warm_start=particles)
         return Hypergradient(value, total, info)
 

@@ -159,7 +159,10 @@ def test_command_measures_what_is_named(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mampl"], "There is no workload 'mampl': choose from chain, mlp, maml, .* start, growth; see --help."),
+        (
+            ["mampl"],
+            "There is no workload 'mampl': choose from chain, mlp, maml, .* start, growth, hypergradient; see --help.",
+        ),
         (["maml/7"], "maml has no case '7': choose from maml/1, maml/5."),
         (["growth", "depth"], "There is no sweep 'depth': choose from steps, .*"),
     ],
