@@ -70,23 +70,31 @@ def strong_wolfe(
             if point.slope * (point.length - low.length) > 0:
                 high = low
             low = point
-        before, length = length, _next(low, high, length)
+        before, length = length, _next(low, high, length, slack)
         if length == before or (high is not None and length in (low.length, high.length)):
             break
     return low if low.length else None
 
 
-def _next(low: Point, high: Point | None, last: float) -> float:
+def _next(low: Point, high: Point | None, last: float, slack: float) -> float:
     """The length to try: between the ends, or beyond the last one."""
     if high is None:
         return 4 * last
     near, far = low.length, high.length
     width = far - near
-    best = _cubic(low, high)
+    # Where values are close their difference is coarse; slopes are not.
+    close = abs(high.value - low.value) <= 1e4 * slack
+    best = _secant(low, high) if close else _cubic(low, high)
     if best is None:
         return near + 0.5 * width if math.isfinite(high.value) else near + 0.1 * width
     least, most = sorted((near + 0.05 * width, near + 0.95 * width))
     return min(max(best, least), most)
+
+
+def _secant(a: Point, b: Point) -> float | None:
+    """Where the line through two slopes is 0."""
+    change = b.slope - a.slope
+    return a.length - a.slope * (b.length - a.length) / change if change and math.isfinite(change) else None
 
 
 def _cubic(a: Point, b: Point) -> float | None:

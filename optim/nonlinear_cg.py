@@ -32,7 +32,7 @@ class NonlinearCG(Minimizer):
     Args:
         rule: how b is computed.
         tolerance, steps: when to stop: see `Minimizer`.
-        decrease, curvature: of the strong Wolfe conditions.
+        decrease, curvature: of the strong Wolfe conditions; directions stay conjugate only if the steps are near exact.
 
     >>> import hograd as ho
     >>> def bowl(w, scale):
@@ -42,7 +42,7 @@ class NonlinearCG(Minimizer):
     (tensor([1.0000, 1.0000, 1.0000]), 'gradient')
     """
 
-    curvature: float = 0.1
+    curvature: float = 0.01
     rule: str = "hager-zhang"
 
     def __post_init__(self) -> None:

@@ -15,8 +15,18 @@ OPTIMIZERS |= {name: (SGD(lr=schedule), "composed") for name, (schedule, _) in t
 OPTIMIZERS |= {"online": (Online(SGD(lr=0.1), by=SGD(lr=1e-3)), "composed")}
 
 
+@pytest.mark.parametrize("name", ["SGD Nesterov", "Adam", "Adafactor", "Muon", "all", "online"])
+def test_machine_code_is_the_eager_step(name):
+    pytest.importorskip("llvmlite")
+    check(name, "native")
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_one_program_is_the_eager_step_for_all_steps_and_hyperparameters(name):
+    check(name, "numpy")
+
+
+def check(name, backend):
     optimizer, kind = OPTIMIZERS[name]
     plain = kind == "plain"
     params = test_hyperparameters.start(name) if plain else test_compose.start()
@@ -26,7 +36,7 @@ def test_one_program_is_the_eager_step_for_all_steps_and_hyperparameters(name):
         grads, value = ho.func.grad_and_value(loss)(params)
         return opt.step(params, grads, state, value)
 
-    compiled = ho.compile(step)
+    compiled = ho.compile(step, backend=backend)
     for factor in (1.0, 0.7):
         opt = ho.tree.map(lambda leaf, factor=factor: ho.tensor(leaf * factor), optimizer)
         ours, theirs = (params, ho.tree.map(ho.as_tensor, opt.init(params))), (params, opt.init(params))

@@ -63,6 +63,9 @@ def test_every_hyperparameter_has_its_derivative(opt):
     found = ho.func.grad(final)(ho.tensor(point)).numpy()
     forward = ho.func.jacfwd(final)(ho.tensor(point)).numpy()
     np.testing.assert_allclose(forward, found, rtol=1e-9, atol=1e-11)
+    compiled = ho.compile(lambda vector: (ho.func.grad(final)(vector), ho.func.jacfwd(final)(vector)))
+    for one in compiled(ho.tensor(point)):
+        np.testing.assert_allclose(one.numpy(), found, rtol=1e-9, atol=1e-11)
     for i in range(len(point)):
         h = 1e-4 * max(point[i], 0.1)
         f = [float(final(ho.tensor(point + k * h * np.eye(len(point))[i]))) for k in (-2, -1, 1, 2)]

@@ -51,6 +51,15 @@ def test_conjugate_gradients_end_after_as_many_steps_as_a_quadratic_has_eigenval
     assert found.steps == 3
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_conjugate_gradients_end_about_as_soon_as_on_paper(rule):
+    """The rounding of values, which differ by less than it near the minimum, costs neither steps nor evaluations."""
+    A, b = ho.tensor(spd(12, 100.0, 0)), ho.tensor(np.random.default_rng(1).normal(size=12))
+    found = optim.NonlinearCG(rule=rule).minimize(quadratic, ho.zeros(12), b, A)
+    assert found.steps <= 18
+    assert found.evaluations <= 3 * found.steps
+
+
 @every_solver
 @pytest.mark.parametrize("n", [2, 10])
 def test_rosenbrock(solver, n):
