@@ -17,7 +17,7 @@ from hograd.core.tensor import Tensor
 from hograd.program.capture import capture, supplying
 from hograd.program.cut import cut
 from hograd.program.ir import Program
-from hograd.program.passes import optimize
+from hograd.program.passes import before_cut, optimize
 from hograd.program.replay_numpy import Replay
 
 
@@ -103,7 +103,7 @@ class Staged:
             kinds = [program.kinds[s] for s in program.outputs]
             weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
             joint = capture(self.joint(wanted), [*values, *weights], self.name)
-            forward, backward = cut(optimize(joint, self.settings.passes), len(values), len(kinds))
+            forward, backward = cut(optimize(joint, before_cut(self.settings.passes)), len(values), len(kinds))
             self.cuts[key] = (
                 Executable(forward, f"{self.name}_forward", self.settings),
                 Executable(backward, f"{self.name}_backward", self.settings),

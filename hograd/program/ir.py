@@ -99,3 +99,15 @@ def evaluate(program: Program, values: Sequence[Any]) -> list[Any]:
         args = [slots[x] if type(x) is int else x.value for x in at.operands]
         slots[at.output] = apply(at.primitive, args, at.params)
     return [slots[s] for s in program.outputs]
+
+
+def dead_code(program: Program) -> Program:
+    """Without instructions, constants and draws' uses that no answer depends on; draws stay, to keep their order."""
+    needed = set(program.outputs)
+    kept: list[Instruction] = []
+    for at in reversed(program.instructions):
+        if at.output in needed:
+            kept.append(at)
+            needed.update(at.reads())
+    constants = {s: v for s, v in program.constants.items() if s in needed}
+    return program.with_(instructions=tuple(reversed(kept)), constants=constants)

@@ -13,28 +13,18 @@ import numpy as np
 
 from hograd.core.primitive import primitives
 from hograd.errors import ArgumentError
-from hograd.program.ir import Instruction, Literal, Program
+from hograd.program.flattening import flattening
+from hograd.program.ir import Instruction, Literal, Program, dead_code
 from hograd.program.linear import linear
 from hograd.program.packing import packing
 from hograd.program.products import products
+from hograd.program.recompute import recompute
 from hograd.program.reductions import reductions
 
 Pass = Callable[[Program], Program]
 
 #: Elementwise operations in which the order of the two operands does not matter.
 _COMMUTE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne"})
-
-
-def dead_code(program: Program) -> Program:
-    """Without instructions, constants and draws' uses that no answer depends on; draws stay, to keep their order."""
-    needed = set(program.outputs)
-    kept: list[Instruction] = []
-    for at in reversed(program.instructions):
-        if at.output in needed:
-            kept.append(at)
-            needed.update(at.reads())
-    constants = {s: v for s, v in program.constants.items() if s in needed}
-    return program.with_(instructions=tuple(reversed(kept)), constants=constants)
 
 
 def constant_folding(program: Program) -> Program:
@@ -63,8 +53,9 @@ def common_subexpressions(program: Program) -> Program:
                 same[s] = first
     kept = []
     for at in program.instructions:
-        operands = tuple(same.get(x, x) if type(x) is int else x for x in at.operands)
-        at = at._replace(operands=operands)
+        operands = tuple([same.get(x, x) if type(x) is int else x for x in at.operands])
+        if operands != at.operands:
+            at = at._replace(operands=operands)
         names: list[Any] = [(type(x.value), repr(x.value)) if isinstance(x, Literal) else x for x in operands]
         if at.primitive.name in _COMMUTE:
             names.sort(key=repr)
@@ -86,7 +77,8 @@ def identities(program: Program) -> Program:
     made: dict[int, Instruction] = {}
     kept = []
     for at in program.instructions:
-        at = at._replace(operands=tuple(same.get(x, x) if type(x) is int else x for x in at.operands))
+        if same:
+            at = at._replace(operands=tuple([same.get(x, x) if type(x) is int else x for x in at.operands]))
         replacement = _simpler(program, at, made)
         if type(replacement) is int:
             same[at.output] = replacement
@@ -201,6 +193,8 @@ def _with_numbers(program: Program, at: Instruction) -> Instruction:
     """With constants that are one number everywhere as literals, where the other operand shows shape and dtype."""
     if at.primitive.name not in ("add", "sub", "mul", "div"):
         return at
+    if not any(type(x) is int and x in program.constants for x in at.operands):
+        return at
     operands = list(at.operands)
     for i, x in enumerate(operands):
         other = operands[1 - i]
@@ -236,7 +230,8 @@ def broadcasting(program: Program) -> Program:
                 # One operand with axes stays, since dtypes of those without follow other rules.
                 if () not in shapes[i : i + 1] and np.broadcast_shapes(*shapes) == program.kinds[at.output].shape:
                     operands = trial
-            at = at._replace(operands=tuple(operands))
+            if operands != list(at.operands):
+                at = at._replace(operands=tuple(operands))
         kept.append(at)
     return program.with_(instructions=tuple(kept))
 
@@ -317,11 +312,22 @@ PASSES: dict[str, Pass] = {
     "broadcasting": broadcasting,
     "common_subexpressions": common_subexpressions,
     "packing": packing,
+    "flattening": flattening,
     "scaling": scaling,
     "linear": linear,
+    "recompute": recompute,
     "fusion": fusion,
 }
 """By name, in the order in which they run."""
+
+_LAST = ("recompute", "fusion")
+"""What common subexpressions would undo, and what belongs to the instructions as they are in the end."""
+
+
+def before_cut(passes: Iterable[str] | None) -> list[str]:
+    """Those of the named passes (default all) that put nothing of forward together with what belongs to backward."""
+    joining = ("packing", "flattening", "recompute")
+    return [name for name in (PASSES if passes is None else passes) if name not in joining]
 
 
 def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
@@ -331,13 +337,12 @@ def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
         if name not in PASSES:
             raise ArgumentError(f"passes names {name!r}, expected some of {', '.join(PASSES)}.")
     for name in PASSES:
-        if name in names and name != "fusion":
+        if name in names and name not in _LAST:
             program = PASSES[name](program)
-    if "common_subexpressions" in names:
-        program = common_subexpressions(program)
-    if "dead_code" in names:
-        program = dead_code(program)
-    return fusion(program) if "fusion" in names else program
+    for name in ("common_subexpressions", "dead_code", *_LAST):
+        if name in names:
+            program = PASSES[name](program)
+    return program
 
 
 def last_reads(program: Program, positions: Sequence[int] | None = None) -> dict[int, int]:
@@ -372,7 +377,7 @@ def origins(program: Program) -> dict[int, frozenset[int]]:
 def makes_new(at: Instruction) -> bool:
     """Whether an instruction's answer is known to lie in memory of its own."""
     name = at.primitive.name
-    if name in ("sum", "matmul", "mm_nn", "mm_nt", "mm_tn"):
+    if name in ("sum", "matmul", "mm_nn", "mm_nt", "mm_tn", "softmax", "concatenate"):
         return True
     return at.primitive.kind == "elementwise" and name not in ("clone", "astype", "convert", "power")
 

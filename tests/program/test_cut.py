@@ -81,3 +81,19 @@ def test_nothing_is_recorded_where_nothing_is_asked():
     assert not g(x.detach(), 2.0).requires_grad
     assert g(x, 2.0).requires_grad
     ho.func.jvp(lambda x: g(x, 2.0), (x.detach(),), (x.detach(),))
+
+
+def test_what_is_computed_alike_before_and_after_the_cut_stays_apart():
+    @ho.compile
+    def g(k, x, y):
+        return (x.sin() * k).sum(), y.cos() * k
+
+    k, x, y = (ho.tensor(v, requires_grad=True) for v in (0.5, np.arange(3.0), np.arange(4.0)))
+
+    def slopes(f):
+        total, many = f(k, x, y)
+        first = ho.grad(total + (many * k).sum(), (k, x, y), create_graph=True)
+        return [*first, *ho.grad(sum((v * v).sum() * k for v in first), (k, x, y))]
+
+    for found, expected in zip(slopes(g), slopes(g.function), strict=True):
+        np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-12)
