@@ -64,6 +64,7 @@ from hograd.ops import scan as _scan
 from hograd.ops import scatter_reduce as _scatter_reduce
 from hograd.ops import shape as _shape
 from hograd.ops import special as _special
+from hograd.ops import special_bessel as _special_bessel
 from hograd.ops import special_gamma as _special_gamma
 from hograd.ops import split as _split
 from hograd.ops import stable as _stable
@@ -119,6 +120,7 @@ from hograd.ops.scan import *
 from hograd.ops.scatter_reduce import *
 from hograd.ops.shape import *
 from hograd.ops.special import *
+from hograd.ops.special_bessel import *
 from hograd.ops.special_gamma import *
 from hograd.ops.split import *
 from hograd.ops.stable import *
@@ -296,6 +298,7 @@ __all__ += _scan.__all__
 __all__ += _scatter_reduce.__all__
 __all__ += _shape.__all__
 __all__ += _special.__all__
+__all__ += _special_bessel.__all__
 __all__ += _special_gamma.__all__
 __all__ += _split.__all__
 __all__ += _stable.__all__

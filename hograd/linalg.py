@@ -6,6 +6,7 @@ The last two axes are the matrix; all others are batch axes, which are broadcast
 from hograd.implicit import solve_matvec
 from hograd.ops.contract import matmul
 from hograd.ops.linalg_factor import cholesky, det, qr, slogdet
+from hograd.ops.linalg_general import eig, eigvals
 from hograd.ops.linalg_norms import (
     cond,
     matrix_exp,
@@ -21,14 +22,19 @@ from hograd.ops.linalg_norms import (
 )
 from hograd.ops.linalg_solve import cholesky_solve, inv, lstsq, pinv, solve, solve_triangular
 from hograd.ops.linalg_spectral import eigh, eigvalsh, matrix_rank, svd, svdvals
+from hograd.ops.linalg_views import cross, diagonal
 
 __all__ = [
     "matmul",
     "cholesky",
     "cholesky_solve",
     "cond",
+    "cross",
     "det",
+    "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",

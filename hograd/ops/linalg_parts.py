@@ -96,7 +96,7 @@ def symmetrized(F: Any, x: Any) -> Any:
 
 
 #: What is defined for complex matrices as for real ones; the others know only the transpose, not the adjoint.
-HOLOMORPHIC = {"solve", "solve_triangular", "inv", "matrix_power", "matrix_exp", "matrix_norm"}
+HOLOMORPHIC = {"solve", "solve_triangular", "inv", "matrix_power", "matrix_exp", "matrix_norm", "eig", "eigvals"}
 
 
 def matrices(F: Any, name: str, *args: Any, square: bool = False, vectors: bool = False) -> list[Any]:

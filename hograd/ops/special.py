@@ -1,4 +1,4 @@
-"""Special functions: error functions, the normal distribution, entropy, Bessel functions."""
+"""Special functions: error functions, the normal distribution, entropy."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import scalarize
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.ops.samples import anywhere, away_from_zero, inside_one, positive, probabilities
+from hograd.ops.samples import anywhere, inside_one, positive, probabilities
 from hograd.ops.scipy import scipy_function
 
-__all__ = ["erf", "erfc", "erfinv", "i0", "logit"]
+__all__ = ["erf", "erfc", "erfinv", "logit"]
 
 erf = unary(
     "erf",
@@ -164,130 +163,3 @@ def logit(x: Any, eps: float | None = None) -> Tensor:
     """
     x = as_floating(x, _logit)
     return call(_logit, (x if eps is None else ops.clip(x, eps, 1 - eps),), {})
-
-
-def _orders(s: Any) -> list[Any]:
-    return [case(2, s.away_from_zero(3, 4)), case(1, s.away_from_zero()), case(0.5, s.positive(2, 1, 3))]
-
-
-def _iv_kernel(order: float, x: Any) -> Any:
-    return scipy_function("iv")(order, x)
-
-
-_scaled_bessel = scipy_function("ive")
-
-
-def _ive_kernel(order: float, x: Any) -> Any:
-    # SciPy's is nan for very large x; there three terms of the asymptotic series are exact.
-    y, size, m = _scaled_bessel(order, x), np.abs(x), 4 * order * order
-    large = size > 1e6 * (1 + order * order)
-    if not np.any(large):
-        return y
-    size = np.where(large, size, 1.0)
-    series = (1 - (m - 1) / (8 * size) * (1 - (m - 9) / (16 * size))) / np.sqrt(2 * math.pi * size)
-    sign = np.where(x > 0, 1.0, math.nan if order % 1 else (-1.0) ** order)
-    return scalarize(np.where(large, (series * sign).astype(x.dtype), y))
-
-
-_iv = elementwise(
-    "iv",
-    lambda x, order: _iv_kernel(order, x),
-    [lambda F, g, x, order: g * (F.iv(order - 1, x) + F.iv(order + 1, x)) * 0.5],
-    "x",
-)
-
-
-_ive = elementwise(
-    "ive",
-    lambda x, order: _ive_kernel(order, x),
-    [lambda F, g, x, order: g * ((F.ive(order - 1, x) + F.ive(order + 1, x)) * 0.5 - F.sign(x) * F.ive(order, x))],
-    "x",
-)
-
-
-@operation(_iv_kernel, _orders)
-def iv(order: float, x: Any) -> Tensor:
-    """Modified Bessel function of the first kind of this order, I(x).
-
-    Args:
-        order: Python number, a constant; where it is not whole, x must not be negative.
-        x: floating tensor.
-
-    >>> import hograd as ho
-    >>> ho.special.iv(2, ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 0.1357])
-    """
-    return call(_iv, (as_floating(x, _iv),), {"order": order})
-
-
-@operation(_ive_kernel, _orders)
-def ive(order: float, x: Any) -> Tensor:
-    """e**-|x| times the modified Bessel function of the first kind of this order.
-
-    Args:
-        order: Python number, a constant; where it is not whole, x must not be negative.
-        x: floating tensor.
-
-    >>> import hograd as ho
-    >>> ho.special.ive(2, ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 0.0499])
-    """
-    return call(_ive, (as_floating(x, _ive),), {"order": order})
-
-
-# The derivatives are written by the Bessel functions of the orders beside, which has no division by x as the textbook
-# form in i0 and i1 has: so they are exact at 0 to every order.
-i0 = unary(
-    "i0",
-    scipy_function("i0"),
-    lambda F, x: F.i1(x),
-    samples=anywhere,
-    doc="""Modified Bessel function of the first kind of order 0.
-
-    >>> import hograd as ho
-    >>> ho.i0(ho.tensor([0.0, 1.0]))
-    tensor([1.0000, 1.2661])
-    """,
-)
-
-
-i1 = unary(
-    "i1",
-    scipy_function("i1"),
-    lambda F, x: (F.i0(x) + F.iv(2, x)) * 0.5,
-    samples=anywhere,
-    doc="""Modified Bessel function of the first kind of order 1.
-
-    >>> import hograd as ho
-    >>> ho.special.i1(ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 0.5652])
-    """,
-)
-
-
-i0e = unary(
-    "i0e",
-    scipy_function("i0e"),
-    lambda F, y, x: F.i1e(x) - F.sign(x) * y,
-    samples=away_from_zero,
-    doc="""e**-|x| i0(x); its derivative at the kink 0 is 0.
-
-    >>> import hograd as ho
-    >>> ho.special.i0e(ho.tensor([0.0, 1000.0]))
-    tensor([1.0000, 0.0126])
-    """,
-)
-
-
-i1e = unary(
-    "i1e",
-    scipy_function("i1e"),
-    lambda F, y, x: (F.i0e(x) + F.ive(2, x)) * 0.5 - F.sign(x) * y,
-    samples=away_from_zero,
-    doc="""e**-|x| i1(x).
-
-    >>> import hograd as ho
-    >>> ho.special.i1e(ho.tensor([0.0, 1000.0]))
-    tensor([0.0000, 0.0126])
-    """,
-)

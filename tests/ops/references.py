@@ -75,6 +75,16 @@ def _norm(x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
     return np.sum(size**p, axis=axis, keepdims=keepdims) ** (1 / p)
 
 
+def _eig(x: Any) -> Any:
+    values, vectors = (y.astype(complex) for y in np.linalg.eig(x))
+    for matrix in vectors.reshape(-1, *x.shape[-2:]):
+        for column in matrix.T:
+            column /= np.linalg.norm(column)
+            largest = column[np.argmax(np.abs(column))]
+            column *= abs(largest) / largest
+    return values, vectors
+
+
 def _split(x: Any, sizes: Any, axis: int = 0) -> Any:
     if isinstance(sizes, int):
         return np.split(x, range(sizes, x.shape[axis], sizes), axis)
@@ -217,6 +227,10 @@ _BY_NAME: dict[str, Any] = {
     "logdet": lambda x: np.log(np.linalg.det(x)),
     "linalg_cholesky": lambda x, upper=False: np.linalg.cholesky(x, upper=upper),
     "linalg_qr": np.linalg.qr,
+    "linalg_eig": _eig,
+    "linalg_eigvals": lambda x: np.linalg.eigvals(x).astype(complex),
+    "linalg_cross": lambda a, b, axis=-1: np.cross(a, b, axisa=axis, axisb=axis, axisc=axis),
+    "linalg_diagonal": lambda x, offset=0, axis1=-2, axis2=-1: np.diagonal(x, offset, axis1, axis2),
     "linalg_eigh": np.linalg.eigh,
     "linalg_eigvalsh": lambda x: np.sort(np.linalg.eigvals(x).real),
     "linalg_svd": np.linalg.svd,

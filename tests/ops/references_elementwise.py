@@ -94,6 +94,17 @@ def _i1(x: float) -> float:
     return integrate.quad(lambda t: math.exp(x * math.cos(t)) * math.cos(t) / math.pi, 0, math.pi, epsabs=1e-13)[0]
 
 
+def _hankel(part: str) -> Any:
+    return lambda order, x: getattr(special.hankel1(order, x), part)
+
+
+def _decaying(order: float, x: Any) -> Any:
+    """The integral over t > 0 of  e**(-x cosh t) cosh(order t), by a sum that converges double-exponentially."""
+    t = np.linspace(0, 12, 4001)
+    values = np.exp(-np.multiply.outer(x, np.cosh(t))) * np.cosh(order * t)
+    return (values.sum(-1) - values[..., 0] / 2) * t[1]
+
+
 ELEMENTWISE: dict[str, Any] = {
     "softplus": _softplus,
     "asin": np.arcsin,
@@ -145,6 +156,18 @@ ELEMENTWISE: dict[str, Any] = {
     "i1": _each(_i1),
     "i0e": _each(lambda x: _i0(x) * math.exp(-abs(x))),
     "i1e": _each(lambda x: _i1(x) * math.exp(-abs(x))),
+    "jv": lambda order, x: np.where(x < 0, np.cos(np.pi * order), 1.0) * _hankel("real")(order, np.abs(x)),
+    "yv": _hankel("imag"),
+    "kv": _decaying,
+    "kve": lambda order, x: _decaying(order, x) * np.exp(x),
+    "bessel_j0": lambda x: _hankel("real")(0, np.abs(x)),
+    "bessel_j1": lambda x: np.sign(x) * _hankel("real")(1, np.abs(x)),
+    "bessel_y0": lambda x: _hankel("imag")(0, x),
+    "bessel_y1": lambda x: _hankel("imag")(1, x),
+    "modified_bessel_k0": lambda x: _decaying(0, x),
+    "modified_bessel_k1": lambda x: _decaying(1, x),
+    "scaled_modified_bessel_k0": lambda x: _decaying(0, x) * np.exp(x),
+    "scaled_modified_bessel_k1": lambda x: _decaying(1, x) * np.exp(x),
     "gammaln": _each(math.lgamma),
     "digamma": special.psi,
     "polygamma": _each(_polygamma),

@@ -58,7 +58,7 @@ WITHOUT_EDGES = {
     "linear": "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
     "affine_grid trapezoid cumulative_trapezoid gradient interpolate cumsum diff deg2rad rad2deg fft_fft fft_ifft "
     "fft_fftn fft_ifftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft fft_ihfft fft_rfft fft_irfft fft_rfftn "
-    "fft_irfftn fft_fftshift fft_ifftshift complex real imag conj view_as_real view_as_complex astype bincount "
+    "fft_irfftn fft_fftshift fft_ifftshift complex imag conj view_as_real view_as_complex astype bincount "
     "im2col col2im",
     "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold put "
     "getitem take_along_axis at_add at_set reshape permute swapaxes transpose t moveaxis broadcast_to expand "
@@ -66,7 +66,7 @@ WITHOUT_EDGES = {
     "vstack dstack column_stack masked_select masked_scatter pad roll tile repeat_interleave rot90 fliplr flipud "
     "broadcast_tensors meshgrid cartesian_prod combinations split chunk tensor_split hsplit vsplit dsplit unbind "
     "narrow select pixel_shuffle pixel_unshuffle channel_shuffle adjoint block_diag diagonal_scatter index_put "
-    "select_scatter slice_scatter take_along_dim triu diagonal diag_embed diag diagflat",
+    "select_scatter slice_scatter take_along_dim triu diagonal linalg_diagonal diag_embed diag diagflat",
     "smooth": "polar",
     "in test_linalg.py": "linalg_slogdet logdet linalg_cholesky linalg_qr linalg_tensorsolve linalg_tensorinv "
     "linalg_solve linalg_solve_triangular linalg_inv cholesky_solve cholesky_inverse linalg_lstsq linalg_eigh "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -119,6 +120,32 @@ def test_vectors_of_equal_eigenvalues_have_no_finite_derivative():
     # The first eigenvector is alone: it turns by c_i1 / (w_1 - w_i) towards the others.
     np.testing.assert_allclose(moved[:, 0], np.array([0, -1, -2]) * np.sign(linalg.eigh(x).eigenvectors[0, 0].item()))
     assert not np.isfinite(moved[:, 1:]).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 3, 3), (1, 1), (0, 0), (2, 0, 0), (0, 3, 3)], ids=str)
+@pytest.mark.parametrize("imaginary", [0.0, 1j])
+def test_eigenvectors_of_any_matrix(random, shape, imaginary):
+    a = ho.tensor(random.normal(size=shape) + imaginary * random.normal(size=shape))
+    values, vectors = linalg.eig(a)
+    assert values.dtype == vectors.dtype == np.complex128
+    assert (values.shape, vectors.shape) == (shape[:-1], shape)
+    assert_equal(ho.matmul(a.to(ho.complex128), vectors), vectors * values[..., None, :], 1e-10)
+    assert_equal(linalg.eigvals(a), values)
+    sizes = np.abs(vectors.numpy())
+    np.testing.assert_allclose((sizes**2).sum(-2), np.ones(shape[:-1]), rtol=1e-12)
+    if vectors.numel():
+        largest = np.take_along_axis(vectors.numpy(), sizes.argmax(-2)[..., None, :], -2)
+        np.testing.assert_allclose(largest, np.abs(largest), atol=1e-12)
+
+
+def test_a_rotation_has_complex_eigenvalues_and_a_real_gradient():
+    def angle(x):
+        return ho.angle(linalg.eigvals(x)[0]).abs()
+
+    turn = ho.tensor([[math.cos(0.3), -math.sin(0.3)], [math.sin(0.3), math.cos(0.3)]])
+    assert angle(turn).item() == pytest.approx(0.3)
+    assert gradcheck(angle, (turn,), order=2)
+    assert func.grad(angle)(turn).dtype == np.float64
 
 
 def test_only_the_symmetric_part_is_decomposed(random):

@@ -159,8 +159,9 @@ ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sq
 ONLY_FUNCTIONS |= {
     "gelu", "silu", "mish", "logsigmoid", "softsign", "tanhshrink", "elu", "selu", "celu", "leaky_relu", "hardtanh",
     "relu6", "hardsigmoid", "hardswish", "softshrink", "threshold", "glu", "xlog1py", "erfcx", "ndtr",
-    "log_ndtr", "ndtri", "entr", "iv", "ive", "i1", "i0e", "i1e", "gammaln", "betaln", "zeta",
-    "gammainc", "gammaincc", "betainc",
+    "log_ndtr", "ndtri", "entr", "iv", "ive", "jv", "yv", "kv", "kve", "i1", "i0e", "i1e", "gammaln", "betaln", "zeta",
+    "gammainc", "gammaincc", "betainc", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "modified_bessel_k0",
+    "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
 }  # fmt: skip
 
 
