@@ -263,17 +263,23 @@ class Assembler:
         return sequence
 
 
+class Driver:
+    """The functions that run code, the same for all programs.
+
+    Attributes:
+        run: a segment, in one of several threads.
+        sequence: a sequence.
+        enter: finds the addresses of arrays.
+    """
+
+    def __init__(self) -> None:
+        self.library = Library(driver.TEXT)
+        self.run = driver.RUN(self.library.address("run"))
+        self.sequence = driver.SEQUENCE_CALL(self.library.address("sequence"))
+        self.enter = driver.ENTER(self.library.address("enter"))
+
+
 @functools.cache
-def functions() -> tuple[Any, Any, Any]:
-    """The functions `run`, `sequence` and `enter`."""
-    library = Library(driver.TEXT)
-    kept.append(library)
-    return (
-        driver.RUN(library.address("run")),
-        driver.SEQUENCE_CALL(library.address("sequence")),
-        driver.ENTER(library.address("enter")),
-    )
-
-
-#: Libraries whose functions are held by their addresses.
-kept: list[Library] = []
+def the_driver() -> Driver:
+    """The one of this process."""
+    return Driver()

@@ -24,7 +24,7 @@ from hograd.program.native.assemble import (
     Linker,
     Module,
     Steps,
-    functions,
+    the_driver,
 )
 from hograd.program.native.lower import Lowering, Node
 from hograd.program.native.memory import ALIGNMENT, Plan
@@ -32,6 +32,7 @@ from hograd.program.native.nested import lower_loop
 from hograd.program.native.products import blas_address
 from hograd.program.native.schedule import Schedule
 from hograd.program.native.views import View
+from hograd.program.passes import optimize
 
 #: From so many operations on, a further thread is worth its start.
 WORTH_A_THREAD = 1_000_000
@@ -81,7 +82,7 @@ class NativeReplay:
         for code in codes:
             code.link(linker)
         self.longest = max([1, *[code.longest for code in codes]])
-        self.run, self.sequence, self.enter = functions()
+        self.driver = the_driver()
         self.base_count = next(count)
         self.blas = (
             {base: blas_address(base == SGEMM) for base in (SGEMM, DGEMM)} if "call void %a3" in self.source else {}
@@ -131,11 +132,11 @@ class NativeReplay:
             arrays = [np.asarray(x, order="C") for x in given]
             objects = self.objects(*outputs.values(), *arrays)
             if objects:
-                self.enter(context.address + 8 * self.first, ctypes.addressof(objects), len(objects))
+                self.driver.enter(context.address + 8 * self.first, ctypes.addressof(objects), len(objects))
             values = Values(context, outputs, arrays)
             for step in self.steps:
                 if type(step) is Steps:
-                    self.sequence(step.address, context.address, context.places[0])
+                    self.driver.sequence(step.address, context.address, context.places[0])
                 elif type(step) is Code:
                     self._together(step, context)
                 else:
@@ -154,7 +155,7 @@ class NativeReplay:
         for thread in range(self._threads(code)):
             context.share(thread)
             jobs.append((code.address, context.addresses[thread], context.places[thread], context.counter.ctypes.data))
-        threads.together(self.run, jobs)
+        threads.together(self.driver.run, jobs)
 
 
 class Values:
@@ -247,8 +248,10 @@ class Call:
 
     def __init__(self, replay: NativeReplay, node: Node) -> None:
         assert node.at is not None
-        self.kernel = node.at.primitive.kernel
+        self.kernel: Callable[..., Any] = node.at.primitive.kernel
         self.params = node.params
+        if node.name == "loop":
+            self.kernel, self.params = Loop(node.params["code"], replay), {}
         self.reads = [x.value if type(x) is Literal else Reading(replay, x) for x in node.reads]
         self.output = node.output
         self.base = replay.bases[node.output]
@@ -264,6 +267,25 @@ class Call:
         array = np.asarray(answer, order="C")
         values.called[self.output] = array
         values.context.bases[self.base] = array.ctypes.data
+
+
+class Loop:
+    """A loop with steps in which NumPy computes something, from Python."""
+
+    def __init__(self, code: Any, replay: NativeReplay) -> None:
+        self.code = code
+        self.step = NativeReplay(optimize(code.step), replay.name, replay.most_threads)
+
+    def __call__(self, *given: Any) -> list[Any]:
+        code, end = self.code, self.code.consts + self.code.carry
+        consts, carry, slices = given[: code.consts], list(given[code.consts : end]), given[end:]
+        stacked = [np.empty(shape, dtype) for shape, dtype in code.kinds()[code.carry :]]
+        for t in range(code.length - 1, -1, -1) if code.reverse else range(code.length):
+            answers = self.step(*consts, *carry, *[x[t] for x in slices])
+            carry = answers[: code.carry]
+            for all_answers, answer in zip(stacked, answers[code.carry :], strict=True):
+                all_answers[t] = answer
+        return [*carry, *stacked]
 
 
 def _strides(array: Any) -> tuple[int, ...]:
