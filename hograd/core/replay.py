@@ -32,11 +32,16 @@ def _source() -> Any:
 
 
 @contextlib.contextmanager
-def replay(random: Random) -> Iterator[None]:
+def replay(random: Random, *, again: bool = False) -> Iterator[None]:
     """Have this thread's generator draw as it did from that state on, and then go on from where it is.
 
-    A vmap that was opened since, as `jacrev` does for its backward pass, does not touch what is drawn.
+    A vmap that was opened since, as `jacrev` does for its backward pass, does not touch what is drawn. `again`: what is
+    computed meanwhile has been computed before and was not kept; a program that is being captured computes it twice.
     """
+    trace = state.trace if again else None
+    scope = 0 if trace is None else trace.scope
+    if trace is not None:
+        trace.scope = next(trace.scopes)
     source = _source()
     before = None if source is None else source.state
     hidden = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number not in random.visible]
@@ -47,6 +52,8 @@ def replay(random: Random) -> Iterator[None]:
     try:
         yield
     finally:
+        if trace is not None:
+            trace.scope = scope
         if source is not None:
             source.state = before
         for level in hidden:

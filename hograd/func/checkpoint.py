@@ -61,7 +61,7 @@ class Again(TreeCall):
         def pulled(inputs: list[Any], weights: list[Any]) -> list[Any]:
             values, f = self._taken_apart(inputs)
             tape = Recording(values, at_once=True)
-            with replay(residue.random), tape:
+            with replay(residue.random, again=True), tape:
                 outputs = f(*tape.inputs)
             if [tuple(y.shape) for y in outputs] != [tuple(g.shape) for g in weights]:
                 raise GradientError(
@@ -88,7 +88,7 @@ class Again(TreeCall):
 
         def pushed(inputs: list[Any], directions: list[Any]) -> list[Any]:
             values, f = self._taken_apart(inputs)
-            with replay(residue.random):
+            with replay(residue.random, again=True):
                 return jvp(f, values, directions)[1]
 
         if any(map(is_recorded, [*inputs, *directions])):

@@ -28,11 +28,15 @@ class Trace:
         state: how many random draws have been made; set back, they are repeated.
         supplied: the draws of a function that has been captured before, whose derivative is being captured.
         outer_level: only vmaps above this level are seen by draws.
+        scope: 0, or a number for what is computed a second time in order not to be kept.
     """
 
     def __init__(self) -> None:
         self.numbers = itertools.count()
+        self.scopes = itertools.count(1)
+        self.scope = 0
         self.kinds: dict[int, Kind] = {}
+        self.alike: dict[Kind, Kind] = {}
         self.constants: dict[int, Any] = {}
         self.known: dict[int, int] = {}
         self.instructions: list[Instruction] = []
@@ -51,8 +55,13 @@ class Trace:
 
     def slot(self, example: Any, line: str) -> Slot:
         number = next(self.numbers)
-        self.kinds[number] = Kind(tuple(example.shape), example.dtype)
+        self.kinds[number] = self.kind(example)
         return Slot(self, number, example, line)
+
+    def kind(self, value: Any) -> Kind:
+        """Shape and dtype of an array, one object for all that are alike."""
+        kind = Kind(tuple(value.shape), value.dtype)
+        return self.alike.setdefault(kind, kind)
 
     def input(self, value: Any, line: str) -> Traced:
         return Traced(self.slot(value, line))
@@ -99,7 +108,7 @@ class Trace:
         number = self.known.get(id(value))
         if number is None:
             number = next(self.numbers)
-            self.kinds[number] = Kind(tuple(value.shape), value.dtype)
+            self.kinds[number] = self.kind(value)
             # The array is kept, so its id stays its own.
             self.constants[number] = value
             self.known[id(value)] = number
@@ -117,7 +126,7 @@ class Trace:
                 operands.append(self.operand(arg))
                 values.append(arg)
         slot = self.slot(primitive.kernel(*values, **params), user_line())
-        self.instructions.append(Instruction(primitive, tuple(operands), params, slot.number, slot.line))
+        self.instructions.append(Instruction(primitive, tuple(operands), params, slot.number, slot.line, self.scope))
         return Traced(slot)
 
     def check(self, args: Sequence[Any]) -> None:

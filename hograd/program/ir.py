@@ -28,13 +28,17 @@ class Kind(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One operation: slot `output` becomes `primitive` of the operands, which are numbers of slots or literals."""
+    """One operation: slot `output` becomes `primitive` of the operands, which are numbers of slots or literals.
+
+    Equal operations of different `scope` are computed each for itself: a checkpoint does so to keep less.
+    """
 
     primitive: Any
     operands: tuple[Any, ...]
     params: dict[str, Any]
     output: int
     line: str
+    scope: int = 0
 
     def reads(self) -> list[int]:
         """The slots among the operands."""

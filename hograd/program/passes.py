@@ -42,7 +42,7 @@ def constant_folding(program: Program) -> Program:
 
 
 def common_subexpressions(program: Program) -> Program:
-    """With every value computed once."""
+    """With every value computed once, but what a checkpoint computes again."""
     seen: dict[Any, int] = {}
     same: dict[int, int] = {}
     for s, value in program.constants.items():
@@ -63,7 +63,7 @@ def common_subexpressions(program: Program) -> Program:
         if params is None:
             kept.append(at)
             continue
-        first = seen.setdefault((at.primitive, tuple(names), params), at.output)
+        first = seen.setdefault((at.primitive, tuple(names), params, at.scope), at.output)
         if first == at.output:
             kept.append(at)
         else:
@@ -342,7 +342,7 @@ def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
     for name in ("common_subexpressions", "dead_code", *_LAST):
         if name in names:
             program = PASSES[name](program)
-    return program
+    return program.with_(kinds={s: program.kinds[s] for s in program.names()})
 
 
 def last_reads(program: Program, positions: Sequence[int] | None = None) -> dict[int, int]:

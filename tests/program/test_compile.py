@@ -1,5 +1,6 @@
 """`compile` as users call it."""
 
+import re
 import sys
 import threading
 
@@ -212,6 +213,32 @@ def test_checkpoint_repeats_its_draws():
     for _ in range(2):
         slope, value = f(x)
         close((slope * x).sum() / 2, value)
+
+
+def test_checkpoints_compute_again_and_hold_less():
+    def layers(x):
+        for _ in range(6):
+            x = (x * 1.1).tanh()
+        return x
+
+    def total(x, block):
+        for _ in range(5):
+            x = block(x)
+        return x.sum()
+
+    x = ho.randn(40, 40)
+    plain, checkpointed = (
+        ho.compile(ho.func.grad(lambda x, block=block: total(x, block)))
+        for block in (layers, ho.func.checkpoint(layers))
+    )
+    close(checkpointed(x), plain(x))
+    # The last block's values are those of a forward pass that is not kept either.
+    assert str(plain.program(x)).count("tanh(") == 30
+    assert str(checkpointed.program(x)).count("tanh(") > 50
+    buffers = [len(set(re.findall(r"\bb\d+\b", f.source(x)))) for f in (plain, checkpointed)]
+    assert buffers[1] < buffers[0] / 2
+    g = ho.compile(lambda x, v: ho.func.hvp(lambda x: total(x, ho.func.checkpoint(layers)), x, v))
+    close(g(x, x), ho.func.hvp(lambda x: total(x, layers), x, x))
 
 
 def test_used_inside_another_one():
