@@ -251,8 +251,8 @@ class Lowering:
             return self._join(at, kind, reads, [at.params["index"]], zero=True)
         elif name == "indicator":
             self._indicator(at, kind, reads[0])
-        elif name == "gather_index":
-            return self._gather(at, kind, reads)
+        elif name in ("gather_index", "scatter_index") and len(at.reads()) == len(reads):
+            return self._gather(at, kind, reads, name == "scatter_index")
         elif kind.dtype.kind != "f":
             return False
         elif name in REDUCTIONS and kinds[at.operands[0]].dtype == kind.dtype:
@@ -274,20 +274,29 @@ class Lowering:
         column = views.index(labels, (*(slice(None),) * axis, None))
         self._add("elementwise", "eq", {}, [column, ladder], at.output, kind.shape, INT64)
 
-    def _gather(self, at: Instruction, kind: Kind, reads: list[View]) -> bool:
-        """Add a node that takes rows at some positions, if those are along the first axis."""
+    def _gather(self, at: Instruction, kind: Kind, reads: list[View], adds: bool) -> bool:
+        """Add a node that takes rows at some positions, or adds them there, if those are along the first axes."""
         template = at.params["template"]
-        if len(reads) != 2 or template[0] is not SLOT or any(i != slice(None) for i in template[1:]):
+        first, *positions = reads
+        axes = len(positions)
+        if any(i is not SLOT for i in template[:axes]) or any(i != slice(None) for i in template[axes:]):
             return False
-        x, positions = reads
-        if self.kinds[positions.root].dtype != INT64 or not views.is_contiguous(x.shape[1:], x.strides[1:]):
+        if any(p.shape != positions[0].shape or not views.is_contiguous(p.shape, p.strides) for p in positions):
             return False
-        if kind.shape != (*positions.shape, *x.shape[1:]) or not views.is_contiguous(
-            positions.shape, positions.strides
-        ):
+        if any(self.kinds[p.root].dtype != INT64 for p in positions) or (adds and kind.dtype.kind != "f"):
             return False
-        self.nodes.append(Node("gather", at.primitive.name, {}, [x, positions], at.output, (), (), kind.dtype))
-        self.views[at.output] = views.whole(at.output, kind.shape)
+        answer = views.whole(at.output, kind.shape)
+        rows = first.shape[len(positions[0].shape) if adds else axes :]
+        table = answer if adds else first
+        if table.shape[axes:] != rows or not views.is_contiguous(rows, first.strides[len(first.shape) - len(rows) :]):
+            return False
+        if adds and not views.is_contiguous(first.shape, first.strides):
+            return False
+        if not adds and kind.shape != (*positions[0].shape, *rows):
+            return False
+        params = {"adds": adds, "answer": answer}
+        self.nodes.append(Node("gather", at.primitive.name, params, list(reads), at.output, (), (), kind.dtype))
+        self.views[at.output] = answer
         return True
 
     def _join(self, at: Instruction, kind: Kind, parts: list[View], places: list[Any], zero: bool) -> bool:

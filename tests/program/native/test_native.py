@@ -274,6 +274,8 @@ def test_integers_and_positions():
             x[labels],
             x[labels[2]] * 2,
             x[-labels - 1],
+            x[labels, labels],
+            x.T[labels, labels].exp(),
             (labels * 2 + 1 > labels) & (labels != 3),
             ho.where(labels == 1, labels, -labels),
             labels + x.sum(1),
