@@ -72,6 +72,7 @@ from hograd.ops import statistics as _statistics
 from hograd.ops import triangle as _triangle
 from hograd.ops import trigonometry as _trigonometry
 from hograd.ops import unit_axes as _unit_axes
+from hograd.ops import unpool as _unpool
 from hograd.ops import update as _update
 from hograd.ops.activations import *
 from hograd.ops.arithmetic import *
@@ -128,6 +129,7 @@ from hograd.ops.statistics import *
 from hograd.ops.triangle import *
 from hograd.ops.trigonometry import *
 from hograd.ops.unit_axes import *
+from hograd.ops.unpool import *
 from hograd.ops.update import *
 from hograd.program import compile
 
@@ -306,4 +308,5 @@ __all__ += _statistics.__all__
 __all__ += _triangle.__all__
 __all__ += _trigonometry.__all__
 __all__ += _unit_axes.__all__
+__all__ += _unpool.__all__
 __all__ += _update.__all__

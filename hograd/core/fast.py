@@ -98,7 +98,10 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
             elif type(b) is float or type(b) is int:
                 if type(x) not in RAW or x.dtype.kind != "f":
                     return call(primitive, promote(primitive, a, b) if differentiable else (a, b), {})
-                y = kernel(x, b)
+                try:
+                    y = kernel(x, b)
+                except TypeError:
+                    return call(primitive, (a, b), {})  # which raises again, in words
                 if p is None or a.level < state.floor or not differentiable:
                     return Tensor(y)
                 saved = (y if ya else None, x if aa else None, b) if ya or aa or ba else None
@@ -106,7 +109,10 @@ def binary(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
         elif type(b) is Tensor and (type(a) is float or type(a) is int):
             z = b.value
             if type(z) in RAW and z.dtype.kind == "f":
-                y = kernel(a, z)
+                try:
+                    y = kernel(a, z)
+                except TypeError:
+                    return call(primitive, (a, b), {})
                 q = b.node
                 if q is None or b.level < state.floor or not differentiable:
                     return Tensor(y)

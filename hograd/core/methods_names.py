@@ -56,6 +56,15 @@ class NamedMethods:
     not_equal = _method("ne")
     bitwise_and, bitwise_or = _method("bitwise_and"), _method("bitwise_or")
     bitwise_xor, bitwise_not = _method("bitwise_xor"), _method("bitwise_not")
+    bitwise_left_shift, bitwise_right_shift = _method("bitwise_left_shift"), _method("bitwise_right_shift")
+    __lshift__, __rshift__ = bitwise_left_shift, bitwise_right_shift
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_left_shift(other, self)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_right_shift(other, self)
+
     clamp_min, clamp_max = _method("clamp_min"), _method("clamp_max")
     gcd, lcm, nextafter = _method("gcd"), _method("lcm"), _method("nextafter")
     float_power, ldexp, mvlgamma = _method("float_power"), _method("ldexp"), _method("mvlgamma")

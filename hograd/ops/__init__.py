@@ -60,6 +60,7 @@ from hograd.ops import (
     triangle,
     trigonometry,
     unit_axes,
+    unpool,
     update,
     windows,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "triangle",
     "trigonometry",
     "unit_axes",
+    "unpool",
     "update",
     "windows",
 ]

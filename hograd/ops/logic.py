@@ -19,8 +19,10 @@ from hograd.ops.samples import anywhere, pairs
 __all__ = [
     "allclose",
     "bitwise_and",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "clamp_max",
     "clamp_min",
@@ -254,6 +256,27 @@ bitwise_or = _logical("bitwise_or", operator.or_, "a | b of bools or integers")
 
 
 bitwise_xor = _logical("bitwise_xor", operator.xor, "a ^ b of bools or integers")
+
+
+def _shift(name: str, kernel: Any, sign: str, meaning: str, example: str) -> Any:
+    return binary(
+        name,
+        kernel,
+        None,
+        samples=lambda s: [case(np.array([5, 12, -7]), np.array([1, 2, 0])), case(np.array([[3], [9]]), 2)],
+        doc=f"""a {sign} b of integers, elementwise: {meaning}.
+
+    >>> import hograd as ho
+    >>> ho.{name}(ho.tensor([4, 8]), 2)
+    tensor([{example}])
+    """,
+    )
+
+
+bitwise_left_shift = _shift("bitwise_left_shift", np.left_shift, "<<", "a 2**b", "16, 32")
+
+
+bitwise_right_shift = _shift("bitwise_right_shift", np.right_shift, ">>", "a / 2**b, rounded down", "1, 2")
 
 
 def _test(name: str, kernel: Any, samples: Any, doc: str, example: str) -> Any:

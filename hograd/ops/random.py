@@ -27,6 +27,7 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",
@@ -293,6 +294,16 @@ def multinomial(p: Any, num_samples: int, replacement: bool = False, *, generato
     # The order of exponential waiting times with these rates is that of draws without replacement.
     waits = -ops.log1p(-rand(p.shape, dtype=p.dtype, generator=generator)) / ops.where(p > 0, p, 1.0)
     return ops.argsort(ops.where(p > 0, waits, np.inf), -1)[..., :num_samples]
+
+
+def randint_like(x: Any, low: int, high: int | None = None, **options: Any) -> Tensor:
+    """Uniform draws of whole numbers, as `randint` makes them, in the shape and dtype of `x`.
+
+    >>> import hograd as ho
+    >>> ho.randint_like(ho.zeros(2), 3, 4)
+    tensor([3., 3.])
+    """
+    return randint(low, high, tuple(x.shape), dtype=options.pop("dtype", x.dtype), **options)
 
 
 ops.bernoulli, ops.multinomial, ops.rand, ops.randn = bernoulli, multinomial, rand, randn

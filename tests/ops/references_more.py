@@ -101,6 +101,8 @@ def _isin(elements: Any, test_elements: Any, invert: bool = False) -> Any:
 
 MORE: dict[str, Any] = {
     "adjoint": lambda x: np.conj(np.swapaxes(x, -1, -2)) if np.ndim(x) else np.conj(x),
+    "bitwise_left_shift": lambda a, b: a * 2**b,
+    "bitwise_right_shift": lambda a, b: np.floor_divide(a, 2**b),
     "block_diag": lambda *matrices: linalg.block_diag(*matrices),
     "clamp_max": lambda x, max: np.where(x > max, max, x),
     "clamp_min": lambda x, min: np.where(x < min, min, x),

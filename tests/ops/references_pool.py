@@ -57,6 +57,21 @@ def _adaptive(rank: int, of: Any = np.mean) -> Any:
     return function
 
 
+def _max_unpool(rank: int) -> Any:
+    def function(x, indices, kernel, stride=None, padding=0, output_size=None) -> Any:
+        kernel, padding = np.broadcast_to(kernel, rank), np.broadcast_to(padding, rank)
+        stride = kernel if stride is None else np.broadcast_to(stride, rank)
+        lead = x.shape[: x.ndim - rank]
+        lengths = (np.array(x.shape[len(lead) :]) - 1) * stride - 2 * padding + kernel
+        lengths = lengths if output_size is None else np.broadcast_to(output_size, rank)
+        y = np.zeros((*lead, int(np.prod(lengths))))
+        for place in np.ndindex(*x.shape):
+            y[(*place[: len(lead)], indices[place])] = x[place]
+        return y.reshape(*lead, *lengths)
+
+    return function
+
+
 POOLS: dict[str, Any] = {
     f"{name}{rank}d": function(rank)
     for rank in (1, 2, 3)
@@ -64,6 +79,7 @@ POOLS: dict[str, Any] = {
         "max_pool": _max_pool,
         "avg_pool": _avg_pool,
         "adaptive_avg_pool": _adaptive,
+        "max_unpool": _max_unpool,
         "adaptive_max_pool": lambda rank: _adaptive(rank, np.max),
     }.items()
 }

@@ -31,7 +31,7 @@ EXEMPT = {
     "ops/test_create.py": "arange as_tensor empty empty_like eye full full_like linspace logspace ones ones_like "
     "tensor zeros zeros_like is_complex is_floating_point is_tensor numel equal broadcast_shapes",
     "ops/test_random.py": "bernoulli default_generator gumbel_softmax manual_seed multinomial "
-    "nn.functional.gumbel_softmax normal rand rand_like randint randn randn_like randperm",
+    "nn.functional.gumbel_softmax normal rand rand_like randint randn randn_like randperm randint_like",
     "ops/test_arrays.py": "tril_indices triu_indices argwhere bincount nonzero unique unique_consecutive",
     "ops/test_complex.py": "fft.fftfreq fft.rfftfreq",
     "ops/test_errors.py": "allclose",
@@ -58,15 +58,16 @@ WITHOUT_EDGES = {
     "linear": "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
     "affine_grid trapezoid cumulative_trapezoid gradient interpolate cumsum diff deg2rad rad2deg fft_fft fft_ifft "
     "fft_fftn fft_ifftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft fft_ihfft fft_rfft fft_irfft fft_rfftn "
-    "fft_irfftn fft_fftshift fft_ifftshift complex imag conj view_as_real view_as_complex astype bincount "
-    "im2col col2im",
+    "fft_irfftn fft_fftshift fft_ifftshift complex imag conj view_as_real view_as_complex astype bincount im2col "
+    "col2im",
     "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold put "
     "getitem take_along_axis at_add at_set reshape permute swapaxes transpose t moveaxis broadcast_to expand "
     "flatten flip ravel unflatten squeeze expand_dims atleast_1d atleast_2d atleast_3d concatenate stack hstack "
     "vstack dstack column_stack masked_select masked_scatter pad roll tile repeat_interleave rot90 fliplr flipud "
     "broadcast_tensors meshgrid cartesian_prod combinations split chunk tensor_split hsplit vsplit dsplit unbind "
     "narrow select pixel_shuffle pixel_unshuffle channel_shuffle adjoint block_diag diagonal_scatter index_put "
-    "select_scatter slice_scatter take_along_dim triu diagonal linalg_diagonal diag_embed diag diagflat",
+    "select_scatter slice_scatter take_along_dim triu diagonal linalg_diagonal diag_embed diag diagflat "
+    "max_unpool1d max_unpool2d max_unpool3d",
     "smooth": "polar",
     "in test_linalg.py": "linalg_slogdet logdet linalg_cholesky linalg_qr linalg_tensorsolve linalg_tensorinv "
     "linalg_solve linalg_solve_triangular linalg_inv cholesky_solve cholesky_inverse linalg_lstsq linalg_eigh "

@@ -56,3 +56,21 @@ def test_bitwise_methods(name):
     assert getattr(a, name)(b).tolist() == expected
     assert getattr(a.clone(), f"{name}_")(b).tolist() == expected
     assert (~a).tolist() == a.bitwise_not().tolist() == a.clone().bitwise_not_().tolist() == [-13, -11]
+
+
+def test_shifts_of_bits():
+    a = ho.tensor([5, -8])
+    assert (a << 2).tolist() == a.bitwise_left_shift(2).tolist() == [20, -32]
+    assert a.clone().bitwise_left_shift_(2).tolist() == [20, -32]
+    assert ((2 << ho.tensor([1, 3])).tolist(), (9 >> ho.tensor([1, 3])).tolist()) == ([4, 16], [4, 1])
+    assert (a >> ho.tensor([1, 2])).tolist() == a.bitwise_right_shift(ho.tensor([1, 2])).tolist() == [2, -2]
+
+
+@pytest.mark.parametrize(
+    "name", ["bitwise_and", "bitwise_or", "bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm"]
+)
+def test_functions_of_whole_numbers_refuse_others_in_words(name):
+    function = getattr(ho, name)
+    for a, b in [(X, 1), (1, X), (X, Y), (X, ho.tensor([1, 2, 3])), (X.to(ho.float32), Y), (ho.tensor(1.5), 2)]:
+        with pytest.raises(ho.errors.DtypeError, match=f"{name} is not defined for"):
+            function(a, b)

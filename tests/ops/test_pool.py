@@ -61,3 +61,28 @@ def test_adaptive_max_pool_takes_the_first_of_ties_and_says_where_it_lies(pool, 
 
 def test_the_place_of_the_first_of_ties():
     assert ho.max_pool2d(ho.ones(1, 2, 4), 2, return_indices=True)[1].tolist() == [[[0, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("pool", "back", "shape", "options"),
+    [
+        (ho.max_pool1d, ho.max_unpool1d, (2, 3, 9), {"kernel_size": 2}),
+        (ho.max_pool2d, ho.max_unpool2d, (2, 6, 7), {"kernel_size": (2, 3), "stride": (2, 3), "padding": (1, 0)}),
+        (ho.max_pool3d, ho.max_unpool3d, (1, 2, 4, 4, 2), {"kernel_size": 2}),
+    ],
+)
+def test_unpooling_puts_the_largest_elements_back(pool, back, shape, options):
+    x = ho.tensor(np.random.default_rng(1).normal(size=shape))
+    y, places = pool(x, **options, return_indices=True)
+    z = back(y, places, **options, output_size=shape)
+    kept = z.numpy() != 0
+    assert kept.sum() == y.numel()
+    np.testing.assert_array_equal(z.numpy()[kept], x.numpy()[kept])
+    np.testing.assert_array_equal(pool(ho.where(ho.tensor(kept), x, -9.0), **options).numpy(), y.numpy())
+
+
+def test_places_outside_of_the_answer_are_refused():
+    with pytest.raises(ho.errors.IndexingError, match="invalid max index"):
+        ho.max_unpool1d(ho.ones(1, 2), ho.tensor([[0, 4]]), 2)
+    with pytest.raises(ho.errors.ShapeError, match="less than a stride"):
+        ho.max_unpool1d(ho.ones(1, 2), ho.tensor([[0, 3]]), 2, output_size=9)

@@ -29,6 +29,7 @@ DRAWS = {
     "exponential_": lambda: ho.zeros(3, 2).exponential_(),
     "bernoulli_": lambda: ho.zeros(40).bernoulli_(),
     "rand_like": lambda: ho.rand_like(ho.zeros(3, 2)),
+    "randint_like": lambda: ho.randint_like(ho.zeros(3, 2), 0, 100),
     "randn_like": lambda: ho.randn_like(ho.zeros(3, 2)),
 }
 
