@@ -165,7 +165,7 @@ class HyperCleaning(Experiment):
     seeds: Distinct[Natural] = [0, 1, 2]
     datasets: Distinct[Literal["digits", "mnist", "fashion_mnist"]] = ["digits", "mnist", "fashion_mnist"]
     digits: Sizes = Sizes(train=900, validation=400)
-    mnist: LocalSizes = LocalSizes(train=5000, validation=2500, folder="data/mnist")
+    mnist: LocalSizes = LocalSizes(train=5000, validation=3500, folder="data/mnist")
     fashion_mnist: LocalSizes = LocalSizes(train=5000, validation=5000, folder="data/fashion_mnist")
     wrong_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     constraints: Distinct[Literal["box", "simplex"]] = ["box", "simplex"]
