@@ -61,7 +61,8 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env=environment(threads),
+            # Machine code that hograd keeps on the disk is kept beside the data: not from one case, or run, to another.
+            env=environment(threads) | {"HOGRAD_CACHE_DIR": str(data.parent / "cache")},
         )
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))

@@ -7,6 +7,8 @@ the interpreter's own start; "first meta-gradient" runs from the start of a
 process to the result of maml/1, so that imports, capture and compilation
 are in it; "installed" counts the library's files and those of everything
 it requires, as installed here. Medians, with the libraries measured in turn.
+The round before the first fills the page cache, and hograd's cache of
+machine code, which later processes read.
 """
 
 from __future__ import annotations
