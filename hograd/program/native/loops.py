@@ -51,12 +51,16 @@ class Loop:
     steps: list[tuple[Any, ...]] = field(default_factory=list)
 
     def key(self) -> Any:
-        return (
-            self.domain,
-            self.rows,
-            tuple((a.position, a.dtype.char, a.strides, a.role) for a in self.accesses),
-            repr(self.steps),
-        )
+        """What is the same for loops with the same code."""
+        accesses = tuple((a.position, a.dtype.char, a.strides, a.role) for a in self.accesses)
+        steps = []
+        for kind, name, params, operands, dtypes, computed, dtype, target, short in self.steps:
+            # By their digits, since 0.0 equals -0.0, and nan not itself.
+            numbers = tuple(repr(x) if source == "number" else x for source, x in operands)
+            sources = tuple(source for source, _ in operands)
+            chars = "".join("-" if d is None else d.char for d in (*dtypes, computed, dtype))
+            steps.append((kind, name, repr(params) if params else "", sources, numbers, chars, target, short))
+        return (self.domain, self.rows, accesses, tuple(steps))
 
 
 def canonical(group: Group, kinds: dict[int, Any], kept: set[int]) -> tuple[Loop, list[tuple[int, int, int]]]:
