@@ -157,6 +157,10 @@ class Generator(Contractions):
         if at.output in self.inside:
             return
         target = self.names[at.output]
+        if name == "concatenate" and at.operands[0] in self.inside:
+            rows = [self.program.instructions[self.numbers[x]] for x in at.operands]
+            self.lines.append(f"{target} = np.array([{', '.join(self._operand(row.operands[0]) for row in rows)}])")
+            return
         if kind.shape and self._in_buffer(at, kind, name, target):
             return
         if not kind.shape and name == "sum" and self._total(at, i):

@@ -42,11 +42,13 @@ def readers(program: Program) -> dict[int, list[int]]:
 def written_inside(program: Program, is_float: Callable[[int], bool]) -> tuple[set[int], list[int]]:
     """What is written where its only reader is, and for every instruction the number of the one where it is written.
 
-    These are numbers, which become one expression, and products of which all elements are added, which are one call.
+    These are numbers, which become one expression, products of which all elements are added, which are one call, and
+    numbers that become one array.
     """
     inside: set[int] = set()
     depth: dict[int, int] = {}
     reading = readers(program)
+    rows = _rows(program, reading, is_float)
     for at in program.instructions:
         s = at.output
         if is_expression(program, at, is_float):
@@ -54,7 +56,9 @@ def written_inside(program: Program, is_float: Callable[[int], bool]) -> tuple[s
         if len(reading[s]) == 1 and reading[s][0] >= 0:
             reader = program.instructions[reading[s][0]]
             if s not in depth:
-                if reader.primitive.name == "sum" and _is_inner(program, at, reader):
+                if (reader.primitive.name == "sum" and _is_inner(program, at, reader)) or (
+                    reader.primitive.name == "concatenate" and s in rows
+                ):
                     inside.add(s)
             elif depth[s] < _DEEPEST and is_expression(program, reader, is_float) and reader.primitive.name != "square":
                 inside.add(s)
@@ -87,3 +91,21 @@ def _is_inner(program: Program, at: Instruction, reader: Instruction) -> bool:
         and kinds[reader.output] == ((), kind.dtype)
         and all(type(x) is int and kinds[x] == kind for x in at.operands)
     )
+
+
+def _rows(program: Program, reading: dict[int, list[int]], is_float: Callable[[int], bool]) -> set[int]:
+    """Numbers as arrays of shape (1,) that are joined with nothing but others of their kind."""
+    single = {
+        at.output
+        for at in program.instructions
+        if at.primitive.name == "reshape"
+        and program.kinds[at.output].shape == (1,)
+        and type(at.operands[0]) is int
+        and is_float(at.operands[0])
+        and len(reading[at.output]) == 1
+    }
+    found: set[int] = set()
+    for at in program.instructions:
+        if at.primitive.name == "concatenate" and all(x in single for x in at.operands):
+            found.update(at.operands)
+    return found

@@ -13,6 +13,7 @@ import numpy as np
 from hograd.core.primitive import primitives
 from hograd.program.expressions import readers
 from hograd.program.ir import Instruction, Kind, Literal, Program
+from hograd.program.recompute import FAR
 
 #: Arrays of fewer elements are not worth it, nor are factors of constants that are not used at least so often.
 _LARGE = 1024
@@ -124,7 +125,8 @@ def _applied(program: Program, plans: list[_Plan]) -> Program:
     for i, at in enumerate(program.instructions):
         if at.output in same:
             continue
-        at = at._replace(operands=tuple(_renamed(x, same) for x in at.operands))
+        if any(x in same for x in at.reads()):
+            at = at._replace(operands=tuple(_renamed(x, same) for x in at.operands))
         if i in factors:
             matrix, factor = at.operands[0], _renamed(factors[i], same)
             key = matrix, factor, at.primitive.name
@@ -158,13 +160,21 @@ def _distributed(program: Program) -> Program:
     reading, made = readers(program), {at.output: at for at in program.instructions}
     kinds, constants = dict(program.kinds), dict(program.constants)
 
+    numbered = {at.output: i for i, at in enumerate(program.instructions)}
+
+    def goes_elsewhere(slot: int, i: int) -> bool:
+        """Whether a reader can do without a sum: a product, or one for which it is computed again."""
+        if i < 0:
+            return False
+        other = program.instructions[i]
+        return i - numbered[slot] > FAR or (other.primitive.name in _PRODUCTS and other.operands[1] == slot)
+
     def term(at: Instruction) -> Instruction | None:
         """The sum or difference with a constant that a product takes, if nothing else does."""
         inner = made.get(at.operands[1]) if at.primitive.name in _PRODUCTS else None
         if inner is None or inner.primitive.name not in ("add", "sub"):
             return None
-        others = [program.instructions[i] if i >= 0 else None for i in reading[inner.output]]
-        if any(o is None or o.primitive.name not in _PRODUCTS or o.operands[1] != inner.output for o in others):
+        if not all(goes_elsewhere(inner.output, i) for i in reading[inner.output]):
             return None
         d, constant = inner.operands
         wanted = kinds[inner.output]

@@ -77,7 +77,7 @@ def identities(program: Program) -> Program:
     made: dict[int, Instruction] = {}
     kept = []
     for at in program.instructions:
-        if same:
+        if any(x in same for x in at.reads()):
             at = at._replace(operands=tuple([same.get(x, x) if type(x) is int else x for x in at.operands]))
         replacement = _simpler(program, at, made)
         if type(replacement) is int:

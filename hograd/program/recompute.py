@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from hograd.program.ir import Instruction, Program
+from hograd.program.ir import Instruction, Program, dead_code
 
 _CHEAP = frozenset({"add", "sub", "mul", "neg", "square", "astype", "convert", "gt", "ge", "lt", "le", "eq", "ne"})
 #: Below so many bytes a value stays in the processor's cache.
 _LARGE = 32_768
 #: Values are read much later if there are so many instructions between.
-_FAR = 100
+FAR = 100
 
 
 def recompute(program: Program) -> Program:
@@ -43,14 +43,14 @@ class _Recompute:
             operands = tuple(self._near(x, i) if type(x) is int else x for x in at.operands)
             self.kept.append(at if operands == at.operands else at._replace(operands=operands))
             self.latest[at.output] = i, at.output
-        return self.program.with_(instructions=tuple(self.kept), kinds=self.kinds, groups=())
+        return dead_code(self.program.with_(instructions=tuple(self.kept), kinds=self.kinds, groups=()))
 
     def _near(self, x: int, i: int) -> int:
         """The slot from which instruction `i` takes the value of `x`."""
         if x not in self.latest:
             return x
         before, slot = self.latest[x]
-        if i - before > _FAR and self._can(x, i):
+        if i - before > FAR and self._can(x, i):
             at = self.program.instructions[self.made[x]]
             operands = tuple(self._near(v, i) if type(v) is int else v for v in at.operands)
             slot = next(self.numbers)
@@ -71,7 +71,7 @@ class _Recompute:
         return all(self.last[v] >= i or 4 * self._bytes(v) <= size or self._again(v, i) for v in at.reads())
 
     def _again(self, x: Any, i: int) -> bool:
-        return x in self.made and i - self.latest[x][0] > _FAR and self._can(x, i)
+        return x in self.made and i - self.latest[x][0] > FAR and self._can(x, i)
 
     def _bytes(self, x: int) -> int:
         shape, dtype = self.kinds[x]

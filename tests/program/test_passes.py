@@ -402,6 +402,16 @@ def test_choices():
             np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-14)
 
 
+def test_numbers_become_one_array():
+    f = ho.compile(lambda x, y: (ho.stack([x * 2, y + x, x.sin()]), ho.cat([x[None], y[None] * 3, ho.ones(2)])))
+    x, y = ho.tensor(1.5), ho.tensor(-2.0)
+    for found, expected in zip(f(x, y), f.function(x, y), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-15)
+    assert "np.array([" in f.source(x, y)
+    single = ho.compile(lambda x: ho.stack([x, x]).astype(ho.float32))
+    np.testing.assert_array_equal(single(x).numpy(), single.function(x).numpy())
+
+
 def test_tall_arrays():
     def f(x, w):
         h = ho.softmax(x @ w, 1)
