@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -10,11 +11,13 @@ from typing import Any
 from hograd import tree
 from hograd.control import as_tensor, expect_like
 from hograd.core.custom import is_recorded
+from hograd.core.levels import state
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, StructureError
 from hograd.func.checkpoint import Again
 from hograd.func.pieces import pieces
+from hograd.program.scan import captured
 
 Checkpoint = str | int | tuple[str, int]
 """What reverse mode keeps of a loop: "none", "sqrt", a number of steps, "binomial", or ("binomial", slots)."""
@@ -47,6 +50,9 @@ def scan(
     The last is the optimal schedule of Griewank and Walther (2000), where r is the least number with
     (slots + r)! / (slots! r!) >= n;  "binomial" alone has about log2 n slots. Derivatives of higher order keep no more
     than a fixed multiple of that, and the random draws of a step that runs again are the same.
+
+    Inside `compile` the step is captured once, whatever the number of steps, unless it draws random numbers; in place
+    of the optimal schedule there are loops within loops, which call f as often and keep about twice as many carries.
 
     Args:
         f: function of a tree that is carried, of a slice of `xs` and of `consts`, that returns the next tree, like it,
@@ -150,6 +156,10 @@ def repeat(
         (the carry at the end, tree of the answers y, stacked).
     """
     how = settle(checkpoint, len(numbers), name) if numbers else "none"
+    if state.trace is not None and len(numbers) > 1:
+        found = captured(step, consts, carry, xs, numbers, _nested(len(numbers), how), name)
+        if found is not None:
+            return found
     if how == "none" or not any(map(is_recorded, tree.leaves((consts, carry, xs)))):
         result = _plainly(step, consts, carry, xs, numbers)
         if how != "none" and any(map(is_recorded, tree.leaves(result))):
@@ -290,6 +300,23 @@ def _segments(length: int, how: Checkpoint) -> tuple[list[int], list[Checkpoint]
         inner.append(("binomial", slots) if first > 1 else "none")
         length, slots = length - first, slots - 1
     return [*lengths, 1], [*inner, "none"]
+
+
+def _nested(length: int, how: Checkpoint) -> Any:
+    """Segments for a program, which has loops within loops, all of the same length, in place of the optimal schedule.
+
+    With as many calls of a step they keep about twice as many carries. None is to keep every step.
+    """
+    if how == "none" or length <= 1 or (isinstance(how, int) and how >= length):
+        return None
+    if isinstance(how, int):
+        return how, None
+    size, levels, sizes = length, _repeats(length, int(how[1])) + 1, []
+    while levels > 1 and size > 1:
+        size = math.ceil(size / math.ceil(size ** (1 / levels)))
+        levels -= 1
+        sizes.append(size)
+    return functools.reduce(lambda within, size: (size, within), reversed(sizes), None)
 
 
 def _first(length: int, slots: int) -> int:

@@ -68,7 +68,11 @@ class SGD(Optimizer):
         if not without:
             m = hyper.momentum * state["momentum"] + m
         first = step == 0
-        m = where(first, g, m) if isinstance(first, Tensor) else g if first else m
+        if not isinstance(first, Tensor):
+            m = g if first else m
+        elif not is_off(hyper.dampening):
+            # Otherwise it is the same, since the momentum is 0 before the first step.
+            m = where(first, g, m)
         if without:
             return p - hyper.lr * m, state
         direction = g + hyper.momentum * m if self.nesterov else m

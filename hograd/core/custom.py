@@ -238,6 +238,8 @@ class Residue:
 
 def evaluate(call: Call, args: Values) -> tuple[list[Any], Any]:
     """The answers of a call on values of any level, as values, and its residue."""
+    if state.trace is not None:
+        args = state.trace.check(args)
     top: Any = None
     for arg in args:
         if isinstance(arg, Tensor) and (top is None or arg.level > top.level) and has_level(arg):

@@ -40,14 +40,14 @@ def bare(value: Any) -> Any:
 
 def apply(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
     """The answer of an operation on values: an array if all are arrays, else a tensor of the highest level."""
+    if state.trace is not None:
+        args = state.trace.check(args)
     top: Any = None
     for arg in args:
         if isinstance(arg, Tensor) and (top is None or arg.level > top.level):
             top = arg
     if top is None:
         return primitive.kernel(*args, **params)
-    if state.trace is not None:
-        state.trace.check(args)
     return top.interpret(primitive, args, params, top.level)
 
 

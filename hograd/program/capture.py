@@ -129,8 +129,9 @@ class Trace:
         self.instructions.append(Instruction(primitive, tuple(operands), params, slot.number, slot.line, self.scope))
         return Traced(slot)
 
-    def check(self, args: Sequence[Any]) -> None:
-        """Refuse tensors from outside that are being differentiated or mapped there."""
+    def check(self, args: Sequence[Any]) -> Sequence[Any]:
+        """The operands as this program knows them; refuses what is being differentiated or mapped outside of it."""
+        given = args
         for arg in args:
             while isinstance(arg, Tensor):
                 if type(arg) in (Dual, Batched):
@@ -145,6 +146,7 @@ class Trace:
                         "function, or use tensor.detach() if it is a constant."
                     )
                 arg = arg.value
+        return given
 
     def is_outside(self, node: Node) -> bool:
         """Whether a tape from outside leads to this node."""
@@ -198,15 +200,17 @@ _NOTHING = _Nothing()
 
 
 @contextlib.contextmanager
-def tracing() -> Iterator[Trace]:
+def tracing(trace: Trace | None = None) -> Iterator[Any]:
     """A trace to which operations of this thread go; transforms that are running outside are out of sight."""
     before = state.stack, state.floor, state.base, state.trace
-    trace = Trace()
+    trace = trace or Trace()
     state.stack, state.floor, state.base, state.trace = [], 0, 0, trace
     try:
         yield trace
     finally:
         state.stack, state.floor, state.base, state.trace = before
+        # Nodes lead to values of the program, and those to the trace: no circle is to keep what they were made with.
+        trace.inside.clear()
         trace.restore()
         for generator, start in trace.generators.values():
             generator.bit_generator.state = start

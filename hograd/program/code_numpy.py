@@ -14,6 +14,7 @@ import numpy as np
 from hograd.program.contractions import PRODUCTS, Contractions
 from hograd.program.expressions import SCALARS, is_expression, written_inside
 from hograd.program.ir import Instruction, Literal, Program
+from hograd.program.loops import LOOP, PART
 from hograd.program.memory import Memory, is_tall
 from hograd.program.passes import last_reads, origins
 
@@ -74,6 +75,8 @@ class Generator(Contractions):
         self.origins = origins(program)
         self.kept = {o for s in program.outputs for o in self.origins.get(s, (s,))}
         self.held: dict[int, str] = {}
+        #: Buffers that loops stack answers in.
+        self.stacks: dict[int, str] = {}
         self.spare: list[str] = []
         self.locals: dict[int, str] = {}
         self.shared: dict[Any, str] = {}
@@ -98,15 +101,27 @@ class Generator(Contractions):
         for i, at in enumerate(program.instructions):
             self._instruction(i, at)
             for s in self.dying.get(i, ()):
-                if s in self.held:
-                    self.memory.give_back(self.held.pop(s))
-                elif s in self.locals:
-                    self.spare.append(self.locals.pop(s))
+                self._release(s)
         answers = ", ".join(self._array(s) for s in program.outputs)
         head = [f"def {name}({', '.join(['buffers', *[self.names[s] for s in arguments]])}):"]
         if self.memory.arrays:
             head.append(f"    {', '.join(self.memory.arrays)}, = buffers")
         return "\n".join([*head, *[f"    {line}" for line in self.lines], f"    return [{answers}]"]) + "\n"
+
+    def _release(self, s: int) -> None:
+        """Give back the memory of a value that is not needed any more."""
+        if s in self.held:
+            self.memory.give_back(self.held.pop(s))
+        elif s in self.locals:
+            self.spare.append(self.locals.pop(s))
+        elif s in self.stacks:
+            self.memory.give_back(self.stacks[s])
+        elif not self._is_float(s) and self._made_by(s) in (LOOP, PART):
+            # What loops have stacked is large, and lies in no buffer.
+            self.lines.append(f"{self.names[s]} = None")
+
+    def _made_by(self, s: int) -> Any:
+        return self.program.instructions[self.numbers[s]].primitive if s in self.numbers else None
 
     def _is_float(self, s: int) -> bool:
         kind = self.program.kinds[s]
@@ -154,7 +169,10 @@ class Generator(Contractions):
             else:
                 self.lines.append(f"{self._local(i, at)} = {expression}")
             return
-        if at.output in self.inside:
+        if at.output in self.inside or at.output in self.stacks:
+            return
+        if at.primitive is LOOP:
+            self._loop(i, at)
             return
         target = self.names[at.output]
         if name == "concatenate" and at.operands[0] in self.inside:
@@ -172,6 +190,27 @@ class Generator(Contractions):
             self.lines.append(f"{self._local(i, at)} = float({call})")
         else:
             self.lines.append(f"{target} = {call}")
+
+    def _loop(self, i: int, at: Instruction) -> None:
+        """A loop, which stacks what is no answer of this program in buffers."""
+        code = at.params["code"]
+        parts = [part for part in self.program.instructions if part.operands[:1] == (at.output,)]
+        given = []
+        for index, kind in list(enumerate(code.kinds()))[code.carry :]:
+            slots = [part.output for part in parts if part.primitive is PART and part.params["index"] == index]
+            private = self.reuse and len(slots) == 1 and slots[0] not in self.kept and kind.dtype.kind in "fc"
+            if not private:
+                given.append("None")
+                continue
+            tall = is_tall(kind.shape[1:])
+            name = self.memory.take((kind.shape[0], *kind.shape[:0:-1]) if tall else kind.shape, kind.dtype)
+            self.stacks[slots[0]] = name
+            self.names[slots[0]] = self._changed(name, ".transpose(0, 2, 1)") if tall else name
+            given.append(self.names[slots[0]])
+        self.objects[f"loop_{i}"] = code.run
+        operands = [self._array(x) for x in at.operands]
+        call = f"loop_{i}({', '.join(operands)}, stacks=({''.join(f'{g}, ' for g in given)}))"
+        self.lines.append(f"{self.names[at.output]} = {call}")
 
     def _local(self, i: int, at: Instruction) -> str:
         """A name for a number, of one that is not needed any more where there is one."""

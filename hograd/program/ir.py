@@ -83,6 +83,10 @@ class Program:
             operands += [f"{key}={value}" for key, value in at.params.items()]
             line = f"  {names[at.output]}: {self.kinds[at.output]} = {at.primitive.name}({', '.join(operands)})"
             lines.append(f"{line:<78}  # {at.line}")
+            # The program of a loop's step stands below it.
+            for value in at.params.values():
+                if isinstance(step := getattr(value, "step", None), Program):
+                    lines += [f"    {inner}" for inner in str(step).splitlines()]
         lines.append("  return " + ", ".join(names[s] for s in self.outputs))
         return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from hograd.errors import ArgumentError
 from hograd.program.flattening import flattening
 from hograd.program.ir import Instruction, Literal, Program, dead_code
 from hograd.program.linear import linear
+from hograd.program.loops import trimming
 from hograd.program.packing import packing
 from hograd.program.products import products
 from hograd.program.recompute import recompute
@@ -27,12 +28,16 @@ Pass = Callable[[Program], Program]
 _COMMUTE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne"})
 
 
+#: Computed in every run though they depend on constants alone: they would fill memory, or take time at once.
+_NOT_FOLDED = frozenset({"broadcast_to", "loop", "part"})
+
+
 def constant_folding(program: Program) -> Program:
     """With what depends on constants alone computed now."""
     constants = dict(program.constants)
     kept = []
     for at in program.instructions:
-        if not all(type(x) is Literal or x in constants for x in at.operands) or at.primitive.name == "broadcast_to":
+        if not all(type(x) is Literal or x in constants for x in at.operands) or at.primitive.name in _NOT_FOLDED:
             kept.append(at)
             continue
         args = [x.value if type(x) is Literal else constants[x] for x in at.operands]
@@ -59,7 +64,7 @@ def common_subexpressions(program: Program) -> Program:
         names: list[Any] = [(type(x.value), repr(x.value)) if isinstance(x, Literal) else x for x in operands]
         if at.primitive.name in _COMMUTE:
             names.sort(key=repr)
-        params = _frozen(at.params)
+        params = frozen(at.params)
         if params is None:
             kept.append(at)
             continue
@@ -315,12 +320,13 @@ PASSES: dict[str, Pass] = {
     "flattening": flattening,
     "scaling": scaling,
     "linear": linear,
+    "trimming": trimming,
     "recompute": recompute,
     "fusion": fusion,
 }
 """By name, in the order in which they run."""
 
-_LAST = ("recompute", "fusion")
+_LAST = ("trimming", "recompute", "fusion")
 """What common subexpressions would undo, and what belongs to the instructions as they are in the end."""
 
 
@@ -377,7 +383,7 @@ def origins(program: Program) -> dict[int, frozenset[int]]:
 def makes_new(at: Instruction) -> bool:
     """Whether an instruction's answer is known to lie in memory of its own."""
     name = at.primitive.name
-    if name in ("sum", "matmul", "mm_nn", "mm_nt", "mm_tn", "softmax", "concatenate"):
+    if name in ("loop", "sum", "matmul", "mm_nn", "mm_nt", "mm_tn", "softmax", "concatenate"):
         return True
     return at.primitive.kind == "elementwise" and name not in ("clone", "astype", "convert", "power")
 
@@ -386,7 +392,7 @@ def _renamed(program: Program, same: dict[int, int]) -> Program:
     return program.with_(outputs=tuple(same.get(s, s) for s in program.outputs))
 
 
-def _frozen(params: dict[str, Any]) -> Any:
+def frozen(params: dict[str, Any]) -> Any:
     """Parameters as something hashable, or None."""
     frozen = []
     for key, value in sorted(params.items()):

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from hograd import Tensor, func, graph, tree
+from hograd.core.levels import state as thread
 from hograd.loop import Checkpoint, calls, footprint, settle
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, unroll
 
@@ -46,6 +47,8 @@ class Reverse:
     def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
         """The hypergradient of `problem` at `outer`."""
 
+        if thread.trace is not None:
+            return self._captured(problem, outer)
         begun: list[Any] = []
 
         def note(number: int, params: Any) -> None:
@@ -69,6 +72,17 @@ class Reverse:
             memory=memory,
         )
         return Hypergradient(value, hypergrad, info)
+
+    def _captured(self, problem: Bilevel, outer: Any) -> Hypergradient:
+        """The same in a function that is being compiled, where no operation is recorded as it will run."""
+
+        def trained(outer: Any) -> Any:
+            params, state = unroll(problem, outer, self.steps, self.checkpoint)
+            return problem.outer_loss(params, outer), (params, state)
+
+        hypergrad, (value, (params, state)) = func.grad_and_value(trained, has_aux=True)(outer)
+        gradients = calls(self.steps, self.checkpoint)
+        return Hypergradient(value, hypergrad, Info(tree.detach(params), tree.detach(state), self.steps, gradients))
 
     def _forecast(self, value: Tensor, begun: list[Any], carry: Any) -> int:
         """The bytes that the hypergradient needs, from what the last steps and the outer loss have saved."""
