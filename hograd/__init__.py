@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _numpy
 
-from hograd import autograd, check, errors, fft, func, graph, linalg, special, tree
+from hograd import autograd, errors, fft, func, linalg, special, tree
 from hograd import ops as _ops  # noqa: F401  (declares the operations)
 from hograd.backend import default_dtype as get_default_dtype
 from hograd.backend import set_default_dtype
@@ -131,22 +131,23 @@ from hograd.ops.trigonometry import *
 from hograd.ops.unit_axes import *
 from hograd.ops.unpool import *
 from hograd.ops.update import *
-from hograd.program import compile
+from hograd.roots import custom_root, fixed_point
 
+# What not everyone needs who differentiates is imported when it is first used.
 if _TYPE_CHECKING:
-    from hograd import nn
+    from hograd import check, graph, nn
+    from hograd.program import compile
 else:
 
     def __getattr__(name):
-        # Layers are not needed by everyone who differentiates, so they are imported when they are first used.
-        if name == "nn":
-            from importlib import import_module
+        from importlib import import_module
 
-            return import_module("hograd.nn")
+        if name in ("check", "graph", "nn"):
+            return import_module(f"hograd.{name}")
+        if name == "compile":
+            return globals().setdefault(name, import_module("hograd.program").compile)
         raise AttributeError(f"module 'hograd' has no attribute {name!r}")
 
-
-from hograd.roots import custom_root, fixed_point
 
 __version__ = "0.1.0"
 

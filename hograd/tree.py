@@ -126,7 +126,9 @@ def broadcast(prefix: Any, tree: Any, *, is_leaf: Callable[[Any], bool] | None =
 
 
 def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """All floating leaves as one flat tensor, and the function that makes the tree of such a tensor again.
+    """All leaves as one flat tensor, and the function that makes the tree of such a tensor again.
+
+    Leaves of several dtypes are converted to the one that holds them all, and back.
 
     >>> import hograd as ho
     >>> flat, unravel = ho.tree.ravel({"a": ho.tensor([1.0, 2.0]), "b": ho.tensor(3.0)})
@@ -141,12 +143,15 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     items = [ops.tensor(x) if not hasattr(x, "shape") else x for x in items]
     shapes = [tuple(x.shape) for x in items]
     sizes = [int(np.prod(shape)) for shape in shapes]
+    dtypes = [x.dtype for x in items]
+    mixed = len(set(dtypes)) > 1
     flat = ops.concatenate([ops.reshape(x, (-1,)) for x in items]) if items else ops.zeros(0)
 
     def unravel(vector: Any) -> Any:
         parts, start = [], 0
-        for shape, size in zip(shapes, sizes, strict=True):
-            parts.append(ops.reshape(vector[start : start + size], shape))
+        for shape, size, dtype in zip(shapes, sizes, dtypes, strict=True):
+            part = ops.reshape(vector[start : start + size], shape)
+            parts.append(ops.astype(part, dtype) if mixed else part)
             start += size
         return unflatten(spec, parts)
 

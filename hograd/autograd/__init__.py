@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hograd.autograd import anomaly_mode, function, functional, graph
 from hograd.autograd.anomaly_mode import (
     detect_anomaly,
@@ -10,7 +12,6 @@ from hograd.autograd.anomaly_mode import (
     set_detect_anomaly,
 )
 from hograd.autograd.function import Function
-from hograd.check import gradcheck, gradgradcheck
 from hograd.core.grad import backward, grad
 from hograd.core.levels import enable_grad, no_grad, set_grad_enabled
 
@@ -32,3 +33,14 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+if TYPE_CHECKING:
+    from hograd.check import gradcheck, gradgradcheck
+else:
+
+    def __getattr__(name):
+        if name in ("gradcheck", "gradgradcheck"):
+            from hograd import check
+
+            return getattr(check, name)
+        raise AttributeError(f"module 'hograd.autograd' has no attribute {name!r}")

@@ -150,7 +150,7 @@ def operation(
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         called = name or function.__name__
-        public = _torch_names(function, inspect.signature(function))
+        public = _torch_names(function, _names(function))
         register(called, public, kernel)
         operations[called] = Operation(called, public, samples, differentiable)
         return public
@@ -171,8 +171,6 @@ def composite(
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         called = name or function.__name__
-        signature = inspect.signature(function)
-        own = [parameter for key, parameter in signature.parameters.items() if key != "F"]
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> R:
@@ -180,7 +178,10 @@ def composite(
                 args = (wrap(as_array(as_operand(args[0], called, 0))), *args[1:])
             return function(ops, *args, **kwargs)
 
-        renamed = _torch_names(public, signature.replace(parameters=own))
+        renamed = _torch_names(public, _names(function) - {"F"})
+        signature = inspect.signature(function)
+        own = [parameter for key, parameter in signature.parameters.items() if key != "F"]
+        renamed.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
         register(called, renamed, functools.partial(function, kernels))
         operations[called] = Operation(called, renamed, samples, True)
         return renamed
@@ -222,22 +223,29 @@ _TORCH_NAMES = [
 ]
 
 
-def _torch_names(function: Callable[..., R], signature: inspect.Signature) -> Callable[..., R]:
-    """`function`, taking PyTorch's names of the arguments that it has beside its own."""
-    names = {theirs: ours for theirs, ours in reversed(_TORCH_NAMES) if ours in signature.parameters}
+def _names(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of a function's arguments; `inspect.signature` takes a hundred times longer."""
+    code = function.__code__
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def _torch_names(function: Callable[..., R], own: frozenset[str]) -> Callable[..., R]:
+    """`function`, whose arguments are `own`, taking PyTorch's names of them too."""
 
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> R:
-        for name in kwargs:
-            if name in names:
-                renamed = {names.get(key, key): value for key, value in kwargs.items()}
-                if len(renamed) < len(kwargs):
-                    raise TypeError(
-                        f"{function.__name__}() got {name!r} and {names[name]!r}, two names of one argument"
-                    )
-                kwargs = renamed
-                break
+        if kwargs and not own.issuperset(kwargs):
+            kwargs = _renamed(function.__name__, own, kwargs)
         return function(*args, **kwargs)
 
-    public.__signature__ = signature  # type: ignore[attr-defined]
     return public
+
+
+def _renamed(called: str, own: frozenset[str], given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by hograd's names."""
+    names = {theirs: ours for theirs, ours in reversed(_TORCH_NAMES) if ours in own and theirs not in own}
+    renamed = {names.get(key, key): value for key, value in given.items()}
+    if len(renamed) < len(given):
+        twice = next(key for key in given if names.get(key) in given)
+        raise TypeError(f"{called}() got {twice!r} and {names[twice]!r}, two names of one argument")
+    return renamed

@@ -160,6 +160,8 @@ def _unpack(node: Node, saved: tuple[Any, ...], number: int, create_graph: bool)
 
 def unbroadcast(F: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a cotangent over the axes along which its value had been repeated."""
+    if len(shape) == 1 and len(g.shape) == 2 and shape[0] != 1:
+        return F.sum(g, axis=(0,))  # the cotangent of a bias, by far the most frequent case
     extra = g.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
     if axes:

@@ -25,14 +25,15 @@ def shifted(x: Any, axis: int) -> Any:
     """
     if not x.size:
         return x
-    largest = np.maximum.reduce(x, axis=None)
-    if float(largest) - float(np.minimum.reduce(x, axis=None)) < 30:
+    largest = np.maximum.reduce(x, None)
+    if float(largest) - float(np.minimum.reduce(x, None)) < 30:  # Python's floats: of inf - inf NumPy's would warn
         return x - largest
     return x - np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def _softmax_kernel(x: Any, axis: int) -> Any:
-    e = np.exp(shifted(x, axis))
+    z = shifted(x, axis)
+    e = np.exp(z, out=z) if type(z) is np.ndarray else np.exp(z)
     e /= kernels.sum(e, axis, True)
     return e
 
