@@ -66,14 +66,18 @@ class Contractions:
         turned = PRODUCTS[name]
         if len(left) == len(right) == 2:
             out = self._destination(at, kind, safe=False)
-            if out and is_tall(kind.shape):
+            columns = self._into(out, ".T")
+            if columns and self.memory.arrays[columns].flags.c_contiguous and is_tall(kind.shape):
                 # The transposed product, whose rows are the columns that are kept together.
                 first = self._factor(b, transposed=not turned[1])
                 second = self._factor(a, transposed=not turned[0], rows=True)
-                self.lines.append(f"np.dot({first}, {second}, {self._changed(out, '.T')})")
+                self.lines.append(f"np.dot({first}, {second}, {columns})")
                 return True
             rows = is_tall(right)
-            call = f"np.dot({self._factor(a, transposed=turned[0], rows=rows)}, {self._factor(b, transposed=turned[1])}"
+            # Only `matmul` writes to other than whole rows.
+            function = "matmul" if out and not self.memory.arrays[out].flags.c_contiguous else "dot"
+            factors = f"{self._factor(a, transposed=turned[0], rows=rows)}, {self._factor(b, transposed=turned[1])}"
+            call = f"np.{function}({factors}"
             self.lines.append(f"{call}, {out})" if out else f"{target} = {call})")
             return True
         if not left or not right:
@@ -90,6 +94,10 @@ class Contractions:
         call = f"{self.names[a]}, {self.names[b]}"
         self.lines.append(f"np.matmul({call}, {out})" if out else f"{target} = np.matmul({call})")
         return True
+
+    def _into(self, out: str | None, change: str) -> str | None:
+        """A view to write through; None if there is none."""
+        return None if out is None else self.memory.view(out, change, self.objects)
 
     def _total(self, at: Instruction, i: int) -> bool:
         """The sum of all elements, or the inner product of two arrays."""
@@ -119,26 +127,28 @@ class Contractions:
             return False
         out = self._destination(at, kind, safe=False)
         plain = kind.dtype.char in "fd"
-        if out and plain and len(shape) > 1 and axis == (len(shape) - 1,) and 2 <= shape[-1] <= 64:
-            rows = math.prod(shape[:-1])
-            ones, to = self._filled(1, (shape[-1],), kind.dtype), self._changed(out, f".reshape({rows})")
+        rows = math.prod(shape[:-1])
+        to = self._into(out, f".reshape({rows})") if axis == (len(shape) - 1,) else None
+        if to and plain and len(shape) > 1 and 2 <= shape[-1] <= 64:
+            ones = self._filled(1, (shape[-1],), kind.dtype)
             if is_tall(shape):
                 self.lines.append(f"np.dot({ones}, {self._changed(x, '.T')}, {to})")
             else:
                 self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
             return True
         if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
-            ones = self._filled(1, (1, shape[1]), kind.dtype)
-            to = self._changed(out, f".reshape({(shape[0], 1, shape[2])})")
-            self.lines.append(f"np.matmul({ones}, {x}, {to})")
-            return True
+            to = self._into(out, f".reshape({(shape[0], 1, shape[2])})")
+            if to:
+                self.lines.append(f"np.matmul({self._filled(1, (1, shape[1]), kind.dtype)}, {x}, {to})")
+                return True
         if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
             ones = self._filled(1, (shape[0],), kind.dtype)
             factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
-            if out:
-                self.lines.append(f"np.dot({factors}, {self._changed(out, f'.reshape({shape[1]})')})")
+            to = self._into(out, f".reshape({shape[1]})")
+            if to:
+                self.lines.append(f"np.dot({factors}, {to})")
                 return True
-            if not keepdims:
+            if not out and not keepdims:
                 self.lines.append(f"{target} = np.dot({factors})")
                 return True
         over = axis if len(axis) != 1 else axis[0]

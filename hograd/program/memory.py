@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+_ROWS, _TIMES = 256, 8
+
 
 def is_tall(shape: tuple[int, ...]) -> bool:
     """Whether an array of this shape is better kept column by column.
@@ -13,7 +15,7 @@ def is_tall(shape: tuple[int, ...]) -> bool:
     What has few columns and many rows, such as the scores of classes, is worked on along the columns: a loop over ten
     elements costs more to begin than to run.
     """
-    return len(shape) == 2 and 2 <= shape[1] <= 32 and shape[0] >= max(256, 8 * shape[1])
+    return len(shape) == 2 and 2 <= shape[1] <= 32 and shape[0] >= max(_ROWS, _TIMES * shape[1])
 
 
 class Memory:

@@ -423,6 +423,11 @@ def test_tall_arrays():
     for found, expected in zip(compiled(x, w), f(x, w), strict=True):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-11, atol=1e-13)
+    # Sums whose answers are tall.
+    y = ho.randn(300, 5, 8)
+    sums = ho.compile(lambda y: (y.exp().sum(-1) * 3 + y.sin().sum(2) * 2, y.exp().sum(1) * 3, (y * 2).sum(0) * 3))
+    for found, expected in zip(sums(y), sums.function(y), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-11, atol=1e-11)
     # Scores that are far apart have a maximum of their own in every row.
     apart = ho.tensor(np.random.default_rng(0).normal(size=(300, 10)) * 300)
     soft = ho.compile(lambda x: ho.softmax(x, 1) * 1.5)
