@@ -66,16 +66,17 @@ class Contractions:
         turned = PRODUCTS[name]
         if len(left) == len(right) == 2:
             out = self._destination(at, kind, safe=False)
-            columns = self._into(out, ".T")
-            if columns and self.memory.arrays[columns].flags.c_contiguous and is_tall(kind.shape):
+            columns = self._columns(out, kind)
+            if columns:
                 # The transposed product, whose rows are the columns that are kept together.
                 first = self._factor(b, transposed=not turned[1])
                 second = self._factor(a, transposed=not turned[0], rows=True)
                 self.lines.append(f"np.dot({first}, {second}, {columns})")
                 return True
             rows = is_tall(right)
-            # Only `matmul` writes to other than whole rows.
-            function = "matmul" if out and not self.memory.arrays[out].flags.c_contiguous else "dot"
+            # Only `matmul` writes to other than whole rows; what is no buffer is a row of a larger array.
+            array = self.memory.arrays.get(out) if out else None
+            function = "dot" if array is None or array.flags.c_contiguous else "matmul"
             factors = f"{self._factor(a, transposed=turned[0], rows=rows)}, {self._factor(b, transposed=turned[1])}"
             call = f"np.{function}({factors}"
             self.lines.append(f"{call}, {out})" if out else f"{target} = {call})")
@@ -94,6 +95,16 @@ class Contractions:
         call = f"{self.names[a]}, {self.names[b]}"
         self.lines.append(f"np.matmul({call}, {out})" if out else f"{target} = np.matmul({call})")
         return True
+
+    def _columns(self, out: str | None, kind: Any) -> str | None:
+        """The transpose of a place for an answer, if its columns lie one behind the other."""
+        if out is None or not is_tall(kind.shape):
+            return None
+        if out not in self.memory.arrays:
+            # A place in a stack, which is laid out as buffers are.
+            return f"{out}.T"
+        columns = self._into(out, ".T")
+        return columns if columns and self.memory.arrays[columns].flags.c_contiguous else None
 
     def _into(self, out: str | None, change: str) -> str | None:
         """A view to write through; None if there is none."""

@@ -103,3 +103,31 @@ def test_second_derivatives(seed):
         return ho.func.hvp(lambda hyper: trained(hyper, params), hyper, hyper)
 
     agree(ho.compile(product)(hyper, params), product(hyper, params))
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.usefixtures("eager_passes")
+def test_loops(seed):
+    rng = np.random.default_rng(seed)
+    shapes = [(7, 3), (3, 2), (2,)]
+    x, w, b = (ho.tensor(rng.normal(size=shape)) for shape in shapes)
+    tall, order = seed % 2 == 0, seed % 3
+
+    def final(rate, w, b):
+        def step(carry, k):
+            w, b = carry
+            scores = x @ w + b
+            gw, gb = ho.func.grad(lambda w, b: (ho.softmax(x @ w + b, 1) ** 2).sum() * k, argnums=(0, 1))(w, b)
+            return (w - rate * gw, b - rate * gb), (scores * 2 if tall else x @ w, scores.sum(0), x.T @ scores)
+
+        carry, stacked = ho.scan(step, (w, b), ho.tensor([1.0, 0.5, 2.0, 0.3]))
+        return sum((leaf**2).sum() for leaf in ho.tree.leaves((carry, stacked)))
+
+    def slope(rate, w, b):
+        if order == 2:
+            return ho.func.hvp(lambda rate: final(rate, w, b), rate, rate)
+        return ho.func.grad(final, argnums=(0, 1, 2)[: order + 1])(rate, w, b)
+
+    rate = ho.tensor(0.1)
+    agree(ho.compile(slope)(rate, w, b), slope(rate, w, b))
+    agree(ho.compile(final)(rate, w, b), final(rate, w, b))
