@@ -114,7 +114,9 @@ def fori_loop(
 
     Args:
         lower, upper: whole numbers.
-        body_fn: function of the number of the step and of a tree that returns a tree like it.
+        body_fn: function of the number of the step and of a tree that returns a tree like it. Inside `compile` the
+            number is a tensor, and the steps are one loop of the program; where `body_fn` needs a Python number they
+            are captured one by one.
         carry: the tree at the beginning; returned as it is if there are no steps.
         checkpoint: what reverse mode keeps, as in `scan`: all that every step saves, or less.
 

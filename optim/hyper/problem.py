@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from hograd import Tensor, as_tensor, func, tree
-from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.core.levels import state as thread
+from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
 from optim.schedules import PerStep, Schedule
@@ -24,7 +25,8 @@ class Bilevel:
         outer_loss: function (params, outer) with a scalar answer.
         init: the first parameters: a tree, or a function of `outer` that returns one.
         optimizer: the inner optimizer, or a function of `outer` that returns it; by default `outer` is the optimizer.
-        batches: function of the step number that returns what inner_loss gets as its third argument.
+        batches: function of the step number that returns what inner_loss gets as its third argument. A compiled
+            function asks for each step's batch once, when it is captured, and keeps them.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -62,9 +64,11 @@ class Bilevel:
             )
         return optimizer
 
-    def step(self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int) -> tuple[Any, Any]:
-        """One inner step, differentiable in everything."""
-        extra = () if self.batches is None else (self.batches(number),)
+    def step(
+        self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int, batch: tuple[Any, ...] = ()
+    ) -> tuple[Any, Any]:
+        """One inner step, differentiable in everything; `batch` holds the step's batch, where that is known already."""
+        extra = batch if batch or self.batches is None else (self.batches(number),)
         grads, value = func.grad_and_value(self.inner_loss)(params, outer, *extra)
         return optimizer.step(params, grads, state, value)
 
@@ -101,15 +105,38 @@ def unroll(
     params, optimizer = problem.start(outer)
     # The values of a step come in with it: indexing all of them would cost each step as much as there are of them.
     values, rest, at = split_by_step(optimizer, steps)
+    batches = all_batches(problem, steps) if thread.trace is not None else None
+    stacked = None if batches is None else in_one(batches)
 
-    def step(consts: Any, number: int, carry: Any, values: Any) -> tuple[Any, None]:
+    def step(consts: Any, number: int, carry: Any, xs: Any) -> tuple[Any, None]:
         outer, rest = consts
         params, state = carry
+        values, batch = xs
+        if batches is not None and stacked is None:
+            if not isinstance(number, int):
+                raise CaptureError("the batches differ in shape, so that steps are captured one by one.")
+            batch = (batches[number],)
         note(number, params)
-        return problem.step(params, outer, at(rest, values), state, number), None
+        return problem.step(params, outer, at(rest, values), state, number, batch), None
 
     carry = (params, optimizer.init(params))
-    return repeat(step, (outer, rest), carry, values, range(steps), checkpoint, name="inner training")[0]
+    xs = (values, () if stacked is None else (stacked,))
+    return repeat(step, (outer, rest), carry, xs, range(steps), checkpoint, name="inner training")[0]
+
+
+def all_batches(problem: Bilevel, steps: int) -> list[Any] | None:
+    """The batches of all steps, for a function that is being compiled, which asks for them once; None without any."""
+    return None if problem.batches is None else [problem.batches(number) for number in range(steps)]
+
+
+def in_one(batches: list[Any]) -> Any:
+    """Batches with a first axis for the steps; None if they are not all alike."""
+    try:
+        batches = [tree.map(as_tensor, batch) for batch in batches]
+    except DtypeError:
+        return None
+    kinds = [(tree.structure(batch), [(tuple(x.shape), x.dtype) for x in tree.leaves(batch)]) for batch in batches]
+    return tree.stack(batches) if kinds and all(kind == kinds[0] for kind in kinds) else None
 
 
 def split_by_step(optimizer: Any, steps: int) -> tuple[list[Tensor], list[Any], Callable[[Any, Any], Any]]:

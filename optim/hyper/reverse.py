@@ -26,7 +26,7 @@ class Reverse:
 
     `info.memory` is a forecast of the bytes that the hypergradient needs at a time beside what was there before, made
     from what the last two steps saved. Where only one step at a time is recorded ("binomial", or k = 1) it counts the
-    data, too. `info.inner_gradients` counts those of repeated steps.
+    data, too; inside `compile` it is None. `info.inner_gradients` counts those of repeated steps.
 
     >>> import hograd as ho
     >>> from optim import SGD

@@ -208,3 +208,27 @@ def test_compiled(checkpoint):
         return result.value, result.hypergrad
 
     close(ho.compile(run)(OUTER), run(OUTER))
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "sqrt"])
+def test_compiled_with_batches(checkpoint):
+    """Batches are asked for by Python numbers, once for each step, whether they can be stacked or not."""
+    asked = []
+
+    def problem(size):
+        def batch(number):
+            asked.append(number)
+            return {"x": np.random.default_rng(number).normal(size=(size(number), 3))}
+
+        return Bilevel(
+            lambda w, lr, batch: ((batch["x"] @ w - 1) ** 2).mean(), lambda w, lr: (w**2).sum(), init=ho.zeros(3),
+            optimizer=lambda lr: SGD(lr=lr), batches=batch,
+        )  # fmt: skip
+
+    for size in (lambda number: 4, lambda number: 4 + number % 2):
+        run = lambda lr, size=size: hypergradient(problem(size), lr, Reverse(STEPS, checkpoint))[:2]  # noqa: E731
+        expected = run(ho.tensor(0.1))
+        asked.clear()
+        compiled = ho.compile(run)
+        close(compiled(ho.tensor(0.1)), expected)
+        assert asked == list(range(STEPS))
