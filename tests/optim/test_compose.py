@@ -11,6 +11,8 @@ from optim import SGD, Adam, AdamW, PolyakSGD, clip
 from optim.clip import ClipAdaptively, ClipByNorm, ClipByValue
 from optim.compose import accumulate, average, chain, decay, freeze, groups, lookahead
 
+from . import test_hyperparameters
+
 BIAS = {"w": "matrix", "b": "bias"}
 COMPOSED = {
     "chain by value": chain(ClipByValue(0.4), Adam(lr=0.1, eps=0.01)),
@@ -71,6 +73,28 @@ def test_every_hyperparameter_has_its_derivative(opt):
         f = [float(final(ho.tensor(point + k * h * np.eye(len(point))[i]))) for k in (-2, -1, 1, 2)]
         expected = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h)
         assert found[i] == pytest.approx(expected, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10])
+@every_composition
+def test_parameters_and_state_have_their_derivatives(opt, steps):
+    leaves, structure = ho.tree.flatten(run(opt, start(), 3))
+    numbers = [leaf if isinstance(leaf, int) else None for leaf in leaves]
+    flat, unravel = ho.tree.ravel([leaf for leaf in leaves if not isinstance(leaf, int)])
+
+    def final(vector):
+        numeric = iter(unravel(vector))
+        p, state = ho.tree.unflatten(structure, [next(numeric) if n is None else n for n in numbers])
+        p, state = run(opt, p, steps, state)
+        return loss(p) + sum(ho.sin(x).sum() for x in ho.tree.leaves(state) if not isinstance(x, int))
+
+    point = flat.numpy()
+    found = ho.func.grad(final)(flat).numpy()
+    # A second moment must stay positive.
+    expected = test_hyperparameters.differences(final, point, np.clip(1e-3 * np.abs(point), 1e-8, 1e-5))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * max(np.abs(expected).max(), 1e-3))
+    np.testing.assert_allclose(ho.func.jacfwd(final)(flat).numpy(), found, rtol=1e-9, atol=1e-11)
+    test_hyperparameters.check_compiled(final, point, found, 1e-11)
 
 
 @every_composition

@@ -91,58 +91,71 @@ def test_every_optimizer_is_in_the_table_with_every_hyperparameter():
         assert all(f"{name}" in " ".join(ho.tree.paths(opt)) for name in fields)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 10])
-@pytest.mark.parametrize("begin", ["fresh", "warm"])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_hypergradients_equal_differences(name, begin, steps):
+def training(name, begin, steps):
+    """The outcome as a function of a vector, the vector, and how far each of its entries moves for a difference.
+
+    The vector holds every hyperparameter and, where training begins "warm" (after two steps), every parameter and
+    every entry of the state.
+    """
     optimizer = OPTIMIZERS[name]
     leaves, structure = ho.tree.flatten(optimizer)
     params = start(name)
-    state = None
-    if begin == "warm":
-        params, state = run(
-            ho.tree.map(ho.tensor, optimizer), params, ho.tree.map(ho.tensor, optimizer).init(params), 2
-        )
-
-    def final(vector):
-        opt = ho.tree.unflatten(structure, [vector[i] for i in range(len(leaves))])
-        return outcome(run(opt, params, opt.init(params) if state is None else state, steps)[0])
-
-    point = np.array(leaves)
-    h = STEP * np.maximum(np.abs(point), 0.01)
-    expected = differences(final, point, h)
-    reverse = ho.func.grad(final)(ho.tensor(point)).numpy()
-    # Each on its own: 1e-6 of it, and what rounding does to the difference.
-    rounding = 4 * np.finfo(float).eps * abs(final(ho.tensor(point)).item()) / h
-    assert (np.abs(reverse - expected) <= 1e-6 * np.abs(expected) + rounding).all()
-    forward = ho.func.jacfwd(final)(ho.tensor(point)).numpy()
-    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-11)
-    compiled = ho.compile(lambda vector: (ho.func.grad(final)(vector), ho.func.jacfwd(final)(vector)))
-    for found in compiled(ho.tensor(point)):
-        np.testing.assert_allclose(found.numpy(), reverse, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("steps", [1, 3, 10])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_derivatives_by_parameters_and_state_equal_differences(name, steps):
-    optimizer = OPTIMIZERS[name]
-    params, state = run(optimizer, start(name), optimizer.init(start(name)), 2)
+    params, state = run(optimizer, params, optimizer.init(params), 2)
     number = state.pop("step")
     flat, unravel = ho.tree.ravel((params, state))
     # Away from the exact 0 of `still`, where signs and lengths have kinks.
-    point = flat.numpy() + np.where(flat.numpy() == 0, np.linspace(0.2, 0.5, flat.numel()) ** 2, 0.0)
+    moved = flat.numpy() + np.where(flat.numpy() == 0, np.linspace(0.2, 0.5, flat.numel()) ** 2, 0.0)
 
     def final(vector):
-        p, s = unravel(vector)
-        return outcome(run(optimizer, p, s | {"step": number}, steps)[0])
+        opt = ho.tree.unflatten(structure, [vector[i] for i in range(len(leaves))])
+        if begin == "fresh":
+            return outcome(run(opt, start(name), opt.init(start(name)), steps)[0])
+        params, state = unravel(vector[len(leaves) :])
+        return outcome(run(opt, params, state | {"step": number}, steps)[0])
 
+    h = STEP * np.maximum(np.abs(leaves), 0.01)
+    if begin == "fresh":
+        return final, np.array(leaves), h
+    h = np.append(h, np.full(moved.size, 1e-5))
     # Muon's direction turns sharply where the gradient is nearly 0.
-    expected = differences(final, point, 1e-7 if name == "Muon" else 1e-5)
-    scale = max(np.abs(expected).max(), 1e-3)
-    reverse = ho.func.grad(final)(ho.tensor(point)).numpy()
-    np.testing.assert_allclose(reverse, expected, rtol=1e-6, atol=1e-6 * scale)
-    forward = ho.func.jacfwd(final)(ho.tensor(point)).numpy()
-    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-11 * scale)
+    return final, np.append(leaves, moved), np.minimum(h, 1e-7) if name == "Muon" else h
+
+
+def derivatives(final):
+    return lambda vector: (ho.func.grad(final)(vector), ho.func.jacfwd(final)(vector))
+
+
+def check_compiled(final, point, expected, tolerance, backend="numpy"):
+    compiled = ho.compile(derivatives(final), backend=backend)
+    # Captured elsewhere, so that a number that the program took for a constant would show.
+    compiled(ho.tensor(0.99 * point))
+    for found in compiled(ho.tensor(point)):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=tolerance)
+    assert "1 programs" in repr(compiled)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10])
+@pytest.mark.parametrize("begin", ["fresh", "warm"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_derivatives_by_hyperparameters_parameters_and_state_equal_differences(name, begin, steps):
+    final, point, h = training(name, begin, steps)
+    expected = differences(final, point, h)
+    reverse, forward = (found.numpy() for found in derivatives(final)(ho.tensor(point)))
+    # Each hyperparameter on its own: 1e-6 of it, and what rounding does to the difference.
+    rounding = 4 * np.finfo(float).eps * abs(final(ho.tensor(point)).item()) / h
+    count = len(ho.tree.leaves(OPTIMIZERS[name]))
+    scale = max(np.abs(expected[count:]).max(initial=0.0), 1e-3)
+    tolerance = np.where(np.arange(point.size) < count, rounding, 1e-6 * scale)
+    assert (np.abs(reverse - expected) <= 1e-6 * np.abs(expected) + tolerance).all()
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-11)
+    check_compiled(final, point, reverse, 1e-11)
+
+
+@pytest.mark.parametrize("name", ["SGD Nesterov", "Adam", "Adafactor", "LARS", "Muon"])
+def test_derivatives_by_machine_code_are_the_eager_ones(name):
+    pytest.importorskip("llvmlite")
+    final, point, _ = training(name, "warm", 3)
+    check_compiled(final, point, ho.func.grad(final)(ho.tensor(point)).numpy(), 1e-11, "native")
 
 
 class ReadsItsRate(Optimizer):
