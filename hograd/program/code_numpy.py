@@ -14,9 +14,9 @@ import numpy as np
 from hograd.program.contractions import PRODUCTS, Contractions
 from hograd.program.expressions import SCALARS, is_expression, written_inside
 from hograd.program.ir import Instruction, Literal, Program
+from hograd.program.lifetimes import last_reads, origins
 from hograd.program.loops import LOOP, PART
 from hograd.program.memory import Memory, is_tall
-from hograd.program.passes import last_reads, origins
 
 #: Operations that are one call of a ufunc, which can write to a buffer.
 _UFUNCS = {

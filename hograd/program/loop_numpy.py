@@ -13,7 +13,7 @@ from hograd.program.code_numpy import Generator
 from hograd.program.factors import with_border
 from hograd.program.ir import Instruction, Kind
 from hograd.program.loops import LoopCode
-from hograd.program.memory import Memory, is_tall
+from hograd.program.memory import is_tall
 
 
 def generated(code: LoopCode, *, scalars: bool) -> Callable[..., list[Any]]:
@@ -28,25 +28,11 @@ def generated(code: LoopCode, *, scalars: bool) -> Callable[..., list[Any]]:
     return generator.objects["loop"]
 
 
-class _Memory(Memory):
-    """The buffers of a loop, and `row0`, `row1` and so on, which are other memory in every step."""
-
-    def view(self, name: str, change: str, objects: dict[str, Any]) -> str | None:
-        if not name.startswith("row"):
-            return super().view(name, change, objects)
-        array = eval(f"x{change}", {"x": self.arrays[name], **objects})
-        if not isinstance(array, np.ndarray) or not np.may_share_memory(array, self.arrays[name]):
-            return None
-        self.arrays[f"{name}{change}"] = array
-        return f"{name}{change}"
-
-
 class LoopGenerator(Generator):
     """The source of a loop: what its steps give is written to its place in the stack at once, where that can be."""
 
     def __init__(self, code: LoopCode, *, scalars: bool) -> None:
         super().__init__(code.step, scalars=scalars)
-        self.memory = _Memory()
         self.code = code
         step = code.step
         self.rows: dict[int, str] = {}
@@ -54,9 +40,6 @@ class LoopGenerator(Generator):
         for j, s in enumerate(step.outputs[code.carry :]):
             if s in made and s not in self.rows and step.kinds[s].shape and step.kinds[s].dtype.kind in "fc":
                 self.rows[s] = f"row{j}"
-                shape, dtype = step.kinds[s]
-                tall = is_tall(shape)
-                self.memory.arrays[f"row{j}"] = np.empty(shape[::-1], dtype).T if tall else np.empty(shape, dtype)
         self.kept = {o for s in step.outputs for o in self.origins.get(s, (s,)) if not (o == s and s in self.rows)}
 
     def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
