@@ -241,10 +241,10 @@ class System:
 
 @contextlib.contextmanager
 def no_transforms() -> Iterator[None]:
-    """Run as if no transform were open: what is computed from arrays is no part of them."""
-    before = state.stack, state.floor, state.base
-    state.stack, state.floor, state.base = [], 0, 0
+    """Run as if no transform were open and nothing captured: what is computed from arrays is no part of it."""
+    before = state.stack, state.floor, state.base, state.trace
+    state.stack, state.floor, state.base, state.trace = [], 0, 0, None
     try:
         yield
     finally:
-        state.stack, state.floor, state.base = before
+        state.stack, state.floor, state.base, state.trace = before
