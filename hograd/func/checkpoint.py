@@ -7,12 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hograd import tree
-from hograd.core.batching import in_front
 from hograd.core.custom import Residue, is_recorded
-from hograd.core.declare import general
-from hograd.core.dispatch import apply, wrap
 from hograd.core.levels import state
-from hograd.core.primitive import ops, register
+from hograd.core.primitive import ops
 from hograd.core.replay import replay
 from hograd.core.tensor import Tensor
 from hograd.errors import GradientError
@@ -20,22 +17,6 @@ from hograd.func.arguments import name_of
 from hograd.func.custom import TreeCall
 from hograd.func.forward import jvp
 from hograd.func.recording import Recording
-
-
-def _behind(primitive: Any, size: int, values: list[Any], batched: list[bool], params: Any) -> Any:
-    return apply(primitive, [in_front(values[0], batched[0], size), values[1]], params)
-
-
-#: x, but not before the other value is there.
-_after = general(
-    "after",
-    lambda x, other: x,
-    [1, None],
-    jvp=lambda F, tangents, values, params: F.zeros_like(values[0]) if tangents[0] is None else tangents[0],
-    batch=_behind,
-    arguments="x other",
-)
-register("after", lambda x, other: wrap(apply(_after, (x, other), {})), lambda x, other: x)
 
 
 class Again(TreeCall):

@@ -2,6 +2,7 @@
 
 from hograd.ops import (
     activations,
+    after,
     arithmetic,
     complex,
     contract,
@@ -67,6 +68,7 @@ from hograd.ops import (
 
 __all__ = [
     "activations",
+    "after",
     "arithmetic",
     "complex",
     "contract",

@@ -145,5 +145,6 @@ def test_every_primitive_is_run_by_a_sample_of_an_operation_or_by_its_derivative
                 floats = bound.floats()
                 pull = partial(gradient, bound.of_floating)
                 func.jvp(pull, floats, floats)
-    # Of `root`, `solve_matvec` and the complete form of `qr`, in test_roots.py, test_implicit.py and test_linalg.py.
-    assert set(primitives) - met == {"root", "linear_solution", "further_columns"}
+    # Of `root`, `solve_matvec`, the complete form of `qr` and compiled checkpoints, in test_roots.py, test_implicit.py,
+    # test_linalg.py and program/test_compile.py.
+    assert set(primitives) - met == {"root", "linear_solution", "further_columns", "after"}
