@@ -17,7 +17,6 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, StructureError
 from hograd.func.checkpoint import Again
 from hograd.func.pieces import pieces
-from hograd.program.scan import captured
 
 Checkpoint = str | int | tuple[str, int]
 """What reverse mode keeps of a loop: "none", "sqrt", a number of steps, "binomial", or ("binomial", slots)."""
@@ -159,6 +158,8 @@ def repeat(
     """
     how = settle(checkpoint, len(numbers), name) if numbers else "none"
     if state.trace is not None and len(numbers) > 1:
+        from hograd.program.scan import captured  # of use only while a program is captured
+
         found = captured(step, consts, carry, xs, numbers, _nested(len(numbers), how), name)
         if found is not None:
             return found

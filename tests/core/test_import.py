@@ -57,3 +57,8 @@ def test_public_functions_are_annotated(name):
             signature = inspect.signature(function)
             assert signature.return_annotation is not signature.empty, function
             assert all(p.annotation is not p.empty for p in signature.parameters.values()), function
+
+
+@pytest.mark.parametrize("name", ["hograd.program", "hograd.check", "hograd.graph", "hograd.nn", "pathlib", "urllib"])
+def test_what_not_everyone_needs_is_imported_when_it_is_used(after_hograd, name):
+    assert name in modules_after("import numpy, optree") or name not in after_hograd
