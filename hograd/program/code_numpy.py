@@ -15,8 +15,8 @@ from hograd.program.contractions import PRODUCTS, Contractions
 from hograd.program.expressions import SCALARS, is_expression, written_inside
 from hograd.program.ir import Instruction, Literal, Program
 from hograd.program.lifetimes import last_reads, origins
-from hograd.program.loops import LOOP, PART
-from hograd.program.memory import Memory, is_tall
+from hograd.program.loops import LOOP, PART, has_loops
+from hograd.program.memory import Memory, by_columns, is_tall
 
 #: Operations that are one call of a ufunc, which can write to a buffer.
 _UFUNCS = {
@@ -72,6 +72,8 @@ class Generator(Contractions):
         #: What is written where its only reader is: expressions of numbers, and products in sums.
         self.inside, positions = written_inside(program, self._is_float)
         self.last = last_reads(program, positions)
+        # The list of a loop's answers is taken apart at once: none of them keeps the others.
+        self.last.update({at.operands[0]: i for i, at in enumerate(program.instructions) if at.primitive is PART})
         self.origins = origins(program)
         self.kept = {o for s in program.outputs for o in self.origins.get(s, (s,))}
         self.held: dict[int, str] = {}
@@ -82,6 +84,8 @@ class Generator(Contractions):
         self.shared: dict[Any, str] = {}
         #: Parts of concatenations that are computed where they belong: slot -> (concatenation, first row, rows).
         self.placed: dict[int, tuple[int, int, int]] = self._placed()
+        #: Whether loops are computed again for their derivatives, to hold less: their stacks go when they were read.
+        self.again = any(at.primitive is LOOP and has_loops(at.params["code"].step) for at in program.instructions)
         self.dying: dict[int, list[int]] = {}
         for s, i in self.last.items():
             self.dying.setdefault(i, []).append(s)
@@ -94,7 +98,7 @@ class Generator(Contractions):
             if self._is_float(s):
                 self.objects[self.names[s]] = float(value)
             else:
-                self.objects[self.names[s]] = np.asfortranarray(value) if is_tall(program.kinds[s].shape) else value
+                self.objects[self.names[s]] = by_columns(value) if is_tall(program.kinds[s].shape) else value
         for s in arguments:
             if self._is_float(s):
                 self.lines.append(f"{self.names[s]} = float({self.names[s]})")
@@ -199,7 +203,7 @@ class Generator(Contractions):
         for index, kind in list(enumerate(code.kinds()))[code.carry :]:
             slots = [part.output for part in parts if part.primitive is PART and part.params["index"] == index]
             private = self.reuse and len(slots) == 1 and slots[0] not in self.kept and kind.dtype.kind in "fc"
-            if not private:
+            if not private or self.again:
                 given.append("None")
                 continue
             tall = is_tall(kind.shape[1:])

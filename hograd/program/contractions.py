@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from hograd.program.expressions import readers
 from hograd.program.ir import Instruction, Program
-from hograd.program.memory import Memory, is_tall
+from hograd.program.memory import Memory, by_columns, is_tall
 
 #: Products of matrices, with which factors are transposed.
 PRODUCTS = {"mm_nn": (False, False), "mm_nt": (False, True), "mm_tn": (True, False), "matmul": (False, False)}
@@ -55,8 +53,8 @@ class Contractions:
         if transposed and x in self.program.constants:
             key = "factor", x, rows
             if key not in self.shared:
-                turned = self.program.constants[x].T
-                self.shared[key] = self._value(np.ascontiguousarray(turned) if rows else turned)
+                constant = self.program.constants[x]
+                self.shared[key] = self._value(by_columns(constant).T if rows else constant.T)
             return self.shared[key]
         return self._changed(name, ".T") if transposed else name
 

@@ -13,7 +13,7 @@ from hograd.program.code_numpy import Generator
 from hograd.program.factors import with_border
 from hograd.program.ir import Instruction, Kind
 from hograd.program.loops import LoopCode
-from hograd.program.memory import is_tall
+from hograd.program.memory import by_columns, is_tall
 
 
 def generated(code: LoopCode, *, scalars: bool) -> Callable[..., list[Any]]:
@@ -56,9 +56,7 @@ class LoopGenerator(Generator):
         head, begin, end = [], [], []
         for s, value in step.constants.items():
             tall = is_tall(step.kinds[s].shape)
-            self.objects[self.names[s]] = (
-                float(value) if self._is_float(s) else np.asfortranarray(value) if tall else value
-            )
+            self.objects[self.names[s]] = float(value) if self._is_float(s) else by_columns(value) if tall else value
         head += [f"{self.names[s]} = float({self.names[s]})" for s in step.inputs[:sliced_from] if self._is_float(s)]
         for j, s in enumerate(sliced):
             if self._is_float(s):

@@ -101,9 +101,14 @@ LOOP = Machinery("loop", lambda *values, code: code.run(*values))
 PART = Machinery("part", lambda answers, index: answers[index])
 
 
+def has_loops(program: Program) -> bool:
+    """Whether some instruction of a program is a loop."""
+    return any(at.primitive is LOOP for at in program.instructions)
+
+
 def trimming(program: Program) -> Program:
     """Without the parts of loops that nothing needs: what they stack, carry and take."""
-    if not any(at.primitive is LOOP for at in program.instructions):
+    if not has_loops(program):
         return program
     while (smaller := _trimmed(program)) is not program:
         program = smaller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,23 @@ def is_tall(shape: tuple[int, ...]) -> bool:
     elements costs more to begin than to run.
     """
     return len(shape) == 2 and 2 <= shape[1] <= 32 and shape[0] >= max(_ROWS, _TIMES * shape[1])
+
+
+#: By the identity of an array it, and its copy, for as long as some program needs both.
+_by_columns: dict[int, tuple[weakref.ref[np.ndarray], weakref.ref[np.ndarray]]] = {}
+
+
+def by_columns(array: np.ndarray) -> np.ndarray:
+    """A matrix that is never written to, in memory column by column: one copy for all programs that read it."""
+    if array.flags.f_contiguous:
+        return array
+    key = id(array)
+    source, known = _by_columns.get(key, (None, None))
+    copy = known() if known is not None and source is not None and source() is array else None
+    if copy is None:
+        copy = np.asfortranarray(array)
+        _by_columns[key] = weakref.ref(array), weakref.ref(copy, lambda _: _by_columns.pop(key, None))
+    return copy
 
 
 class Memory:

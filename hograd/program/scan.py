@@ -39,18 +39,25 @@ class _Steps:
         if how is None:
             return self._plainly(consts, carry, slices)
         size, within = how
-        count, rest = divmod(length, size)
+        # The last segment is kept as it runs, since reverse mode begins there; not so where segments have segments,
+        # whose programs would be many.
+        last = size if within is None else 0
+        rest, count = length % size, (length - last) // size
         columns: list[list[Any]] = []
         if rest:
-            carry, first = self._again(consts, carry, [x[:rest] for x in slices], within)
-            columns.append(first)
-        grouped = [ops.reshape(x[rest:], (count, size, *x.shape[1:])) for x in slices]
-        segments = _Steps(
-            lambda *values: _joined(self._again(*self._parts(values), within)), self.name, self.consts, self.carry
-        )
-        carry, last = segments._plainly(consts, carry, grouped)
-        columns.append([ops.reshape(y, (count * size, *y.shape[2:])) for y in last])
-        return carry, columns[0] if len(columns) == 1 else [ops.concatenate(ys) for ys in zip(*columns, strict=True)]
+            carry, given = self._again(consts, carry, [x[:rest] for x in slices], within)
+            columns.append(given)
+        if count:
+            segments = _Steps(
+                lambda *values: _joined(self._again(*self._parts(values), within)), self.name, self.consts, self.carry
+            )
+            grouped = [ops.reshape(x[rest : length - last], (count, size, *x.shape[1:])) for x in slices]
+            carry, given = segments.run(consts, carry, grouped, None)
+            columns.append([ops.reshape(y, (count * size, *y.shape[2:])) for y in given])
+        if last:
+            carry, given = self.run(consts, carry, [x[length - last :] for x in slices], None)
+            columns.append(given)
+        return carry, [ys[0] if len(ys) == 1 else ops.concatenate(ys) for ys in zip(*columns, strict=True)]
 
     def _parts(self, values: Values) -> tuple[list[Any], list[Any], list[Any]]:
         end = self.consts + self.carry

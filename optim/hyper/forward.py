@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from hograd import Tensor, as_tensor, func, tree, zeros_like
-from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count
+from hograd.core.levels import state as thread
+from hograd.loop import repeat
+from optim.hyper.problem import Bilevel, Hypergradient, Info, all_batches, expect_count, in_one, record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Progress:
     state: Any
     tangents: Any
     number: int = 0
+
+
+record(Progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +113,27 @@ class Forward:
         """
         expect_count("steps", steps)
         outer = tree.map(as_tensor, outer)
-        directions = _directions(outer)
-        params, state, tangents = progress.params, progress.state, progress.tangents
-        for number in range(progress.number, progress.number + steps):
+        numbers = range(progress.number, progress.number + steps)
+        batches = all_batches(problem, numbers) if thread.trace is not None else None
+        stacked = None if batches is None else in_one(batches)
+
+        def step(consts: Any, number: int, carry: Any, xs: Any) -> tuple[Any, None]:
+            outer, directions = consts
+            params, state, tangents = carry
             if tangents:
-                tangents = _pushed(problem, outer, params, state, number, tangents, directions)
-            params, state = problem.step(params, outer, problem.optimizer_of(outer), state, number)
+                tangents = _pushed(problem, outer, params, state, number, xs, tangents, directions)
+            params, state = problem.step(params, outer, problem.optimizer_of(outer), state, number, xs)
+            return (params, state, tangents), None
+
+        carry = progress.params, progress.state, progress.tangents
+        if batches is not None and stacked is None:
+            # Their shapes differ, so that each step is captured on its own.
+            for number, batch in zip(numbers, batches, strict=True):
+                carry, _ = step((outer, _directions(outer)), number, carry, (batch,))
+        else:
+            consts, xs = (outer, _directions(outer)), () if stacked is None else (stacked,)
+            carry, _ = repeat(step, consts, carry, xs, numbers, "none", name="inner training")
+        params, state, tangents = carry
         return Progress(params, state, tangents, progress.number + steps)
 
     def read(self, problem: Bilevel, outer: Any, progress: Progress) -> Hypergradient:
@@ -153,12 +173,21 @@ class Forward:
         return Hypergradient(value, tree.unflatten(structure, hypergrad), info)
 
 
-def _pushed(problem: Bilevel, outer: Any, params: Any, state: Any, number: int, tangents: Any, directions: Any) -> Any:
+def _pushed(
+    problem: Bilevel,
+    outer: Any,
+    params: Any,
+    state: Any,
+    number: int,
+    batch: tuple[Any, ...],
+    tangents: Any,
+    directions: Any,
+) -> Any:
     """The tangents one step later."""
     floating, put_together = _floating(state)
 
     def step(params: Any, floating: Any, outer: Any) -> Any:
-        new, state = problem.step(params, outer, problem.optimizer_of(outer), put_together(floating), number)
+        new, state = problem.step(params, outer, problem.optimizer_of(outer), put_together(floating), number, batch)
         return new, _floating(state)[0]
 
     def push(d_params: Any, d_floating: Any, d_outer: Any) -> Any:

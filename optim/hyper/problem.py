@@ -103,9 +103,23 @@ def unroll(
 ) -> tuple[Any, Any]:
     """Inner training; `note` is called with the number of each step and the parameters before it."""
     params, optimizer = problem.start(outer)
+    return onwards(problem, outer, optimizer, (params, optimizer.init(params)), range(steps), checkpoint, note)
+
+
+def onwards(
+    problem: Bilevel,
+    outer: Any,
+    optimizer: Optimizer,
+    carry: tuple[Any, Any],
+    numbers: range,
+    checkpoint: Checkpoint = "none",
+    note: Callable[[int, Any], None] = lambda number, params: None,
+) -> tuple[Any, Any]:
+    """Inner training from some parameters and state through the steps with these numbers."""
     # The values of a step come in with it: indexing all of them would cost each step as much as there are of them.
-    values, rest, at = split_by_step(optimizer, steps)
-    batches = all_batches(problem, steps) if thread.trace is not None else None
+    values, rest, at = split_by_step(optimizer, numbers.stop)
+    values = [x[numbers.start :] for x in values] if numbers.start else values
+    batches = all_batches(problem, numbers) if thread.trace is not None else None
     stacked = None if batches is None else in_one(batches)
 
     def step(consts: Any, number: int, carry: Any, xs: Any) -> tuple[Any, None]:
@@ -115,18 +129,17 @@ def unroll(
         if batches is not None and stacked is None:
             if not isinstance(number, int):
                 raise CaptureError("the batches differ in shape, so that steps are captured one by one.")
-            batch = (batches[number],)
+            batch = (batches[number - numbers.start],)
         note(number, params)
         return problem.step(params, outer, at(rest, values), state, number, batch), None
 
-    carry = (params, optimizer.init(params))
     xs = (values, () if stacked is None else (stacked,))
-    return repeat(step, (outer, rest), carry, xs, range(steps), checkpoint, name="inner training")[0]
+    return repeat(step, (outer, rest), carry, xs, numbers, checkpoint, name="inner training")[0]
 
 
-def all_batches(problem: Bilevel, steps: int) -> list[Any] | None:
-    """The batches of all steps, for a function that is being compiled, which asks for them once; None without any."""
-    return None if problem.batches is None else [problem.batches(number) for number in range(steps)]
+def all_batches(problem: Bilevel, numbers: range) -> list[Any] | None:
+    """The batches of some steps, for a function that is being compiled, which asks for them once; None without any."""
+    return None if problem.batches is None else [problem.batches(number) for number in numbers]
 
 
 def in_one(batches: list[Any]) -> Any:
@@ -197,7 +210,8 @@ class Info:
         inner_residual: the largest element of the equation that the inner solution is taken to fulfil, usually the
             inner gradient; None if the method does not rest on one.
         converged: False if an iteration ended before it had what it was asked for.
-        memory: bytes that the method kept for the way back: 0 if it has none, None if it did not measure them.
+        memory: bytes that the method kept for the way back: 0 if it has none, None if it did not measure them. In a
+            compiled function the most bytes that its program holds at a time for the hypergradient.
         warm_start: what the same method can begin with next time, at outer variables nearby; None if nothing.
     """
 
@@ -211,6 +225,19 @@ class Info:
     converged: bool = True
     memory: int | None = None
     warm_start: Any = None
+
+
+def record(cls: Any) -> Any:
+    """A tree of the fields of a dataclass, so that transforms and compiled functions may return one."""
+    names = tuple(field.name for field in dataclasses.fields(cls))
+    return tree.register(
+        cls,
+        lambda one: ([getattr(one, name) for name in names], None, names),
+        lambda _, values: cls(**dict(zip(names, values, strict=True))),
+    )
+
+
+record(Info)
 
 
 class Hypergradient(NamedTuple):
@@ -258,7 +285,15 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient
     if isinstance(method, type) or not hasattr(method, "hypergradient"):
         raise DtypeError(f"hypergradient: method is {method!r}, expected an object such as Reverse(steps=100).")
     losses = {name: _scalar(name, getattr(problem, name)) for name in ("inner_loss", "outer_loss")}
-    return method.hypergradient(dataclasses.replace(problem, **losses), floating("outer", outer))
+    problem, outer = dataclasses.replace(problem, **losses), floating("outer", outer)
+    if thread.trace is None:
+        return method.hypergradient(problem, outer)
+    from hograd.program.forecast import forecast, so_far  # of use only while a program is captured
+
+    first = so_far()
+    result = method.hypergradient(problem, outer)
+    memory = forecast(first, tree.leaves(result[:2]))
+    return result._replace(info=dataclasses.replace(result.info, memory=memory))
 
 
 def floating(name: str, values: Any) -> Any:

@@ -26,7 +26,7 @@ class Reverse:
 
     `info.memory` is a forecast of the bytes that the hypergradient needs at a time beside what was there before, made
     from what the last two steps saved. Where only one step at a time is recorded ("binomial", or k = 1) it counts the
-    data, too; inside `compile` it is None. `info.inner_gradients` counts those of repeated steps.
+    data, too. `info.inner_gradients` counts those of repeated steps.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -81,8 +81,14 @@ class Reverse:
             return problem.outer_loss(params, outer), (params, state)
 
         hypergrad, (value, (params, state)) = func.grad_and_value(trained, has_aux=True)(outer)
-        gradients = calls(self.steps, self.checkpoint)
-        return Hypergradient(value, hypergrad, Info(tree.detach(params), tree.detach(state), self.steps, gradients))
+        info = Info(
+            tree.detach(params),
+            tree.detach(state),
+            self.steps,
+            calls(self.steps, self.checkpoint),
+            hessian_products=self.steps,
+        )
+        return Hypergradient(value, hypergrad, info)
 
     def _forecast(self, value: Tensor, begun: list[Any], carry: Any) -> int:
         """The bytes that the hypergradient needs, from what the last steps and the outer loss have saved."""

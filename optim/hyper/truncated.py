@@ -7,7 +7,7 @@ from typing import Any
 
 from hograd import func, graph, tree
 from hograd.errors import ArgumentError
-from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count
+from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, onwards, unroll
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +45,18 @@ class Truncated:
     def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
         """The hypergradient of `problem` at `outer`."""
 
-        def advanced(params: Any, state: Any, outer: Any, first: int, end: int) -> tuple[Any, Any]:
-            optimizer = problem.optimizer_of(outer)
-            for number in range(first, end):
-                params, state = problem.step(params, outer, optimizer, state, number)
-            return params, state
+        begin = self.steps - self.last
 
         def begun(outer: Any) -> tuple[Any, Any]:
-            params, optimizer = problem.start(outer)
-            return advanced(params, optimizer.init(params), outer, 0, self.steps - self.last)
+            return unroll(problem, outer, begin, "none")
 
         # Run outside the tape below: to it, the parameters are constants.
         before = None if self.last == self.steps else begun(outer)
 
         def trained(outer: Any) -> Any:
-            params, state = before or begun(outer)
-            params, state = advanced(params, state, outer, self.steps - self.last, self.steps)
+            carry = before or begun(outer)
+            numbers = range(begin, self.steps)
+            params, state = onwards(problem, outer, problem.optimizer_of(outer), carry, numbers)
             value = problem.outer_loss(params, outer)
             return value, (params, state, graph.memory_report(value).total.bytes)
 

@@ -10,6 +10,7 @@ import pytest
 import hograd as ho
 from hograd import func
 from hograd.errors import CaptureError
+from hograd.loop import calls
 from hograd.program.passes import PASSES
 from optim import SGD, Adam
 from optim.hyper import Bilevel, Reverse, hypergradient
@@ -281,6 +282,25 @@ def test_what_is_checkpointed_is_computed_again():
     assert count(lambda g: g) == 2
     # Once each, and what the first one needs in the backward pass; nobody asked for the value of the second.
     assert count(ho.checkpoint) == 3
+
+
+def times(program, name):
+    """How often a primitive runs."""
+    own = sum(at.primitive.name == name for at in program.instructions)
+    loops = [at.params["code"] for at in program.instructions if at.primitive.name == "loop"]
+    return own + sum(code.length * times(code.step, name) for code in loops)
+
+
+CHECKPOINTED = [(20, 5), (23, 5), (24, "sqrt"), (6, 5), (5, 1), (4, 9), (7, "none")]
+
+
+@pytest.mark.parametrize(("length", "checkpoint"), CHECKPOINTED)
+def test_the_last_segment_is_not_computed_again(length, checkpoint):
+    def last(x):
+        return ho.scan(lambda x, _: (x.cosh().sum() * x, None), x, length=length, checkpoint=checkpoint)[0].sum()
+
+    program = ho.compile(func.grad(last)).program(ho.ones(2))
+    assert times(program, "cosh") == calls(length, checkpoint)
 
 
 def test_checkpoints_between_forward_and_backward():
