@@ -7,12 +7,12 @@ it pays to look for such places, since its step runs many times.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from hograd.core.primitive import primitives
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
+from hograd.program.memory import once
 from hograd.program.passes import PASSES, optimize
 
 _PRODUCTS = frozenset({"mm_nn", "mm_nt", "mm_tn", "matmul"})
@@ -24,10 +24,6 @@ _NOT_OF_STEPS = ("packing", "flattening", "linear", "recompute")
 
 #: Smaller values are not worth it, and shorter matrices.
 _FEW, _LEAST = 8, 64
-
-
-Borders = dict[int, tuple[Any, Any]]
-"""By the identities of matrices: these, and themselves with a column of ones."""
 
 
 def of_step(program: Program) -> Program:
@@ -214,14 +210,18 @@ def _constant_side(program: Program, at: Instruction) -> int | None:
     return None
 
 
-def with_border(program: Program, borders: Borders) -> Program:
+def _bordered(matrix: np.ndarray) -> np.ndarray:
+    """The transpose of a matrix, and a row of ones: replays read matrices by columns."""
+    rows, columns = matrix.shape
+    wider = np.ones((columns + 1, rows), matrix.dtype)
+    wider[:-1] = matrix.T
+    return wider
+
+
+def with_border(program: Program) -> Program:
     """With  A W + b  as  [A 1] [W; b] , and  A' G  beside the sum of the rows of G as parts of  [A 1]' G .
 
     A is a constant. With NumPy it saves the way through what is as long as A.
-
-    Args:
-        program: of a step.
-        borders: is added to; what several programs have in common lies in memory once.
     """
     kinds, constants = dict(program.kinds), dict(program.constants)
     made = {at.output: at for at in program.instructions}
@@ -240,13 +240,7 @@ def with_border(program: Program, borders: Borders) -> Program:
         if a not in bordered:
             rows, columns = kinds[a].shape
             bordered[a] = new((rows, columns + 1), a)
-            matrix = constants[a]
-            if id(matrix) not in borders:
-                # Kept by columns, as replays read it.
-                wider = np.ones((columns + 1, rows), matrix.dtype)
-                wider[:-1] = matrix.T
-                borders[id(matrix)] = matrix, wider.T
-            constants[bordered[a]] = borders[id(matrix)][1]
+            constants[bordered[a]] = once(constants[a], "border", _bordered).T
         return bordered[a]
 
     kept: list[Instruction] = []

@@ -45,7 +45,6 @@ class Loop:
         self.reverse = reverse
         self.staged = Staged(function, name, Settings())
         self.captured: dict[Any, Closed] = {}
-        self.borders: dict[int, Any] = {}
 
     @property
     def first_slice(self) -> int:
@@ -97,9 +96,7 @@ class Loop:
 
     def other(self, function: Callable[..., list[Any]], suffix: str, consts: int, carry: int, *, back: bool) -> Loop:
         """A loop over the same steps, the other way round if `back`."""
-        loop = Loop(function, f"{self.name}{suffix}", consts, carry, self.length, self.reverse != back)
-        loop.borders = self.borders
-        return loop
+        return Loop(function, f"{self.name}{suffix}", consts, carry, self.length, self.reverse != back)
 
 
 def _kinds(values: Values) -> tuple[Any, ...]:
@@ -119,7 +116,7 @@ def place(program: Any, loop: Loop, values: Values, examples: Sequence[Any]) -> 
     """Put a loop over the steps that `program` describes into the program that is being captured."""
     values = outside(program, loop.consts, values)
     program, hoisted = values.pop(), values.pop()
-    code = LoopCode(program, loop.consts + hoisted, loop.carry, loop.length, loop.reverse, loop.borders)
+    code = LoopCode(program, loop.consts + hoisted, loop.carry, loop.length, loop.reverse)
     shown = [y if i < loop.carry else np.broadcast_to(y, (loop.length, *np.shape(y))) for i, y in enumerate(examples)]
     return put(code, values, shown)
 

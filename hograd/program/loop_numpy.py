@@ -18,7 +18,7 @@ from hograd.program.memory import by_columns, is_tall
 
 def generated(code: LoopCode, *, scalars: bool) -> Callable[..., list[Any]]:
     """The function of arrays that runs a loop."""
-    code = dataclasses.replace(code, step=with_border(code.step, code.borders))
+    code = dataclasses.replace(code, step=with_border(code.step))
     generator = LoopGenerator(code, scalars=scalars)
     source = generator.generate("loop")
     file = f"<hograd loop {id(code):#x} {scalars}>"

@@ -81,7 +81,6 @@ class Reversal:
             loop.carry,
             loop.length,
             loop.reverse,
-            loop.borders,
         )
         shown = list(self.step.examples)
         shown += [np.ones((), forth.kinds[s].dtype) for s in kept]
@@ -131,7 +130,7 @@ class Reversal:
         )
         values = [*self.constants.values(), *[first for _, first, _ in carry], *slices.values()]
         *values, hoisted, program = outside(of_step(settled(program)), len(self.constants), values)
-        code = LoopCode(program, len(self.constants) + hoisted, len(carry), loop.length, not loop.reverse, loop.borders)
+        code = LoopCode(program, len(self.constants) + hoisted, len(carry), loop.length, not loop.reverse)
         parts = put(code, values, [np.broadcast_to(np.ones((), kind.dtype), kind.shape) for kind in code.kinds()])
         of_consts, of_carry, of_slices = iter(parts[sums : len(carry)]), iter(parts[:begun]), iter(parts[len(carry) :])
         found = []

@@ -46,7 +46,6 @@ class LoopCode:
         consts: how many inputs are constants. carry: how many are carried.
         length: number of steps, at least 1.
         reverse: whether the first step takes the last slices.
-        borders: what this loop and others of the same function have made of their constants; see `factors`.
     """
 
     step: Program
@@ -54,7 +53,6 @@ class LoopCode:
     carry: int
     length: int
     reverse: bool = False
-    borders: dict[int, Any] = field(default_factory=dict, repr=False)
     made: dict[bool, Callable[..., list[Any]]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -176,7 +174,6 @@ def without(code: LoopCode, wanted: set[int]) -> tuple[LoopCode, list[int], list
         sum(i < code.carry for i in outputs),
         code.length,
         code.reverse,
-        code.borders,
     )
     return smaller, inputs, outputs
 

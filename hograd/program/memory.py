@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,21 +20,35 @@ def is_tall(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and 2 <= shape[1] <= 32 and shape[0] >= max(_ROWS, _TIMES * shape[1])
 
 
-#: By the identity of an array it, and its copy, for as long as some program needs both.
-_by_columns: dict[int, tuple[weakref.ref[np.ndarray], weakref.ref[np.ndarray]]] = {}
+#: By the identity of an array, and what was made of it: both, for as long as somebody needs them.
+_made: dict[tuple[int, str], tuple[weakref.ref[np.ndarray], weakref.ref[np.ndarray]]] = {}
+
+
+def once(array: np.ndarray, what: str, make: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What is made of an array that is never written to: the same for all programs that need it.
+
+    Args:
+        array: a constant.
+        what: a name of what is made.
+        make: gives an array in memory of its own.
+    """
+    key = id(array), what
+    source, known = _made.get(key, (None, None))
+    made = known() if known is not None and source is not None and source() is array else None
+    if made is None:
+        made = make(array)
+        _made[key] = weakref.ref(array), weakref.ref(made, lambda gone: _forget(key, gone))
+    return made
+
+
+def _forget(key: tuple[int, str], gone: Any) -> None:
+    if key in _made and _made[key][1] is gone:
+        del _made[key]
 
 
 def by_columns(array: np.ndarray) -> np.ndarray:
-    """A matrix that is never written to, in memory column by column: one copy for all programs that read it."""
-    if array.flags.f_contiguous:
-        return array
-    key = id(array)
-    source, known = _by_columns.get(key, (None, None))
-    copy = known() if known is not None and source is not None and source() is array else None
-    if copy is None:
-        copy = np.asfortranarray(array)
-        _by_columns[key] = weakref.ref(array), weakref.ref(copy, lambda _: _by_columns.pop(key, None))
-    return copy
+    """A matrix that is never written to, in memory column by column."""
+    return array if array.flags.f_contiguous else once(array, "columns", np.asfortranarray)
 
 
 class Memory:

@@ -1,8 +1,11 @@
 """The generated NumPy code: buffers, views, layouts of arrays, and Python's numbers."""
 
+import weakref
+
 import numpy as np
 
 import hograd as ho
+from hograd.program.memory import by_columns, once
 
 
 def test_memory_is_reused_and_answers_keep_theirs():
@@ -84,3 +87,16 @@ def test_numbers_that_python_refuses():
         with np.errstate(all="ignore"):
             expected = [v.item() for v in f.function(ho.tensor(value))]
         np.testing.assert_array_equal([v.item() for v in f(value)], expected)
+
+
+def test_what_is_made_of_a_constant_is_made_once_and_goes_with_it():
+    array = np.ones((300, 4))
+    first = once(array, "columns", np.asfortranarray)
+    assert once(array, "columns", np.asfortranarray) is first
+    assert by_columns(array) is first
+    assert once(array, "other", lambda x: x + 1) is not first
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
+    # A constant with the same identity as one before it gets its own.
+    assert once(array + 1, "columns", np.asfortranarray)[0, 0] == 2

@@ -20,7 +20,7 @@ WEIGHT, BIAS = RNG.normal(size=(5, 3)), RNG.normal(size=3)
 def steps(function, *values):
     """The program of a function, before and after."""
     program = optimize(capture(lambda *tensors: list(function(*tensors)), values, "f"))
-    return program, with_border(linear(program), {})
+    return program, with_border(linear(program))
 
 
 def same(function, *values):
