@@ -45,6 +45,8 @@ class Loop:
         self.reverse = reverse
         self.staged = Staged(function, name, Settings())
         self.captured: dict[Any, Closed] = {}
+        #: See `LoopCode`.
+        self.of: tuple[Any, int] | None = None
 
     @property
     def first_slice(self) -> int:
@@ -116,7 +118,7 @@ def place(program: Any, loop: Loop, values: Values, examples: Sequence[Any]) -> 
     """Put a loop over the steps that `program` describes into the program that is being captured."""
     values = outside(program, loop.consts, values)
     program, hoisted = values.pop(), values.pop()
-    code = LoopCode(program, loop.consts + hoisted, loop.carry, loop.length, loop.reverse)
+    code = LoopCode(program, loop.consts + hoisted, loop.carry, loop.length, loop.reverse, of=loop.of)
     shown = [y if i < loop.carry else np.broadcast_to(y, (loop.length, *np.shape(y))) for i, y in enumerate(examples)]
     return put(code, values, shown)
 

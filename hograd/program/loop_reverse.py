@@ -15,10 +15,8 @@ from hograd.program.factors import of_step, settled
 from hograd.program.ir import Instruction, Program, dead_code
 from hograd.program.loop_calls import Loop, call, outside, put, split
 from hograd.program.loops import LOOP, PART, LoopCode, depending
-from hograd.program.passes import frozen
-
-#: Constants of fewer bytes are compared.
-_LOOKED_AT = 2**18
+from hograd.program.numbering import numbered
+from hograd.program.remembered import remembered
 
 
 class Reversal:
@@ -37,7 +35,8 @@ class Reversal:
         self.floats = [kind.dtype.kind in "fc" for kind in kinds]
         weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
         joint = closed(loop.staged.joint(self.wanted), [*loop.examples(values), *weights], loop.name)
-        program = of_step(handed_on(joint.program, len(values), loop.carry))
+        program = handed_on(joint.program, len(values), loop.carry)
+        program = of_step(remembered(program, len(values), loop.length))
         self.forth, self.back = cut(
             program, len(values), len(kinds), lambda read: self._free(program, program.outputs[: len(kinds)], read)
         )
@@ -81,6 +80,7 @@ class Reversal:
             loop.carry,
             loop.length,
             loop.reverse,
+            of=loop.of,
         )
         shown = list(self.step.examples)
         shown += [np.ones((), forth.kinds[s].dtype) for s in kept]
@@ -145,19 +145,7 @@ def handed_on(program: Program, arguments: int, carry: int) -> Program:
 
     The backward loop has what was carried into the next step, where that is kept.
     """
-    numbers: dict[Any, int] = {}
-    number_of: dict[int, Any] = {}
-    for s, value in program.constants.items():
-        # What was computed from constants when the step was captured is another array each time.
-        content = value.tobytes() if value.nbytes < _LOOKED_AT else id(value)
-        number_of[s] = numbers.setdefault((program.kinds[s], content), s)
-    for at in program.instructions:
-        operands = [number_of.get(x, x) if type(x) is int else (type(x.value), x.value) for x in at.operands]
-        params = frozen(at.params)
-        if at.primitive.name in ("after", "clone"):
-            number_of[at.output] = operands[0]
-        elif params is not None:
-            number_of[at.output] = numbers.setdefault((at.primitive, tuple(operands), params), at.output)
+    number_of = numbered(program)
     carried = {number_of[s]: s for s in program.outputs[:carry] if s in number_of}
     behind = depending(program, program.inputs[arguments:])
     same = {

@@ -46,6 +46,8 @@ class LoopCode:
         consts: how many inputs are constants. carry: how many are carried.
         length: number of steps, at least 1.
         reverse: whether the first step takes the last slices.
+        of: the function of a step, and how many constants it takes, where these and the values that come in tell all
+            that comes out.
     """
 
     step: Program
@@ -53,6 +55,7 @@ class LoopCode:
     carry: int
     length: int
     reverse: bool = False
+    of: tuple[Any, int] | None = field(default=None, repr=False)
     made: dict[bool, Callable[..., list[Any]]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:

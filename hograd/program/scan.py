@@ -87,6 +87,7 @@ class _Steps:
             )  # fmt: skip
             values[self.consts : self.consts] = [bare(x) for x in step.values]
             step = step._replace(program=step.program.with_(inputs=tuple(inputs[i] for i in order)))
+        loop.of = self.function, loop.consts
         loop.know(values, step)
         answers = call(loop, values)
         return answers[: self.carry], answers[self.carry :]
