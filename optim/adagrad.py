@@ -38,6 +38,7 @@ class Adagrad(Optimizer):
     eps: Hyperparameter = 1e-10
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "lr_decay": (0, math.inf, False),
@@ -88,6 +89,7 @@ class Adadelta(Optimizer):
     weight_decay: Hyperparameter = 0.0
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "rho": (0, 1, False),

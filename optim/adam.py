@@ -42,6 +42,7 @@ class Adam(Optimizer):
     amsgrad: bool = static(default=False)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "betas": (0, 1, False),
@@ -90,6 +91,8 @@ class AdamW(Adam):
     """
 
     weight_decay: Hyperparameter = 1e-2
+
+    elementwise: ClassVar[bool] = True
 
     def decay(self, p: Any, g: Any, hyper: SimpleNamespace) -> tuple[Any, Any]:
         return p if is_off(hyper.weight_decay) else p * (1 - hyper.lr * hyper.weight_decay), g

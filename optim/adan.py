@@ -40,6 +40,7 @@ class Adan(Optimizer):
     weight_decay: Hyperparameter = 0.0
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "betas": (0, 1, False),

@@ -41,9 +41,14 @@ class Optimizer:
 
     #: Range of the numbers that a hyperparameter may be: name -> (least, bound, whether the bound itself is allowed).
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {}
+    #: Whether the update of each element of a parameter depends on no other element, so that all parameters may come as
+    #: one flat array. A subclass that writes methods of its own has to say so again.
+    elementwise: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "elementwise" not in cls.__dict__ and any(name in cls.__dict__ for name in _RULES):
+            cls.elementwise = False
         declare(cls)
 
     def __post_init__(self) -> None:
@@ -187,6 +192,10 @@ class Optimizer:
         if found != structure:
             raise StructureError(tree.difference(params, value, "params", f"{type(self).__name__}.{name}"))
         return False, [value_at(v, step) for v in leaves]
+
+
+#: Methods that say what an update is.
+_RULES = ("init", "step", "slots", "start", "prepare", "update", "decay")
 
 
 def is_off(value: Any) -> bool:

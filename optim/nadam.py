@@ -48,6 +48,7 @@ class NAdam(Optimizer):
     decoupled_weight_decay: bool = static(default=False)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = _RANGES
 
     def slots(self) -> tuple[str, ...]:
@@ -106,6 +107,7 @@ class RAdam(Optimizer):
     decoupled_weight_decay: bool = static(default=False)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = _RANGES
 
     def slots(self) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ class RMSprop(Optimizer):
     centered: bool = static(default=False)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "alpha": (0, 1, False),

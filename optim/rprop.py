@@ -36,6 +36,7 @@ class Rprop(Optimizer):
     step_sizes: tuple[Hyperparameter, Hyperparameter] = (1e-6, 50.0)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "etas": (0, math.inf, False),

@@ -42,6 +42,7 @@ class SGD(Optimizer):
     nesterov: bool = static(default=False)
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "momentum": (0, 1, False),

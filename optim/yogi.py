@@ -36,6 +36,7 @@ class Yogi(Optimizer):
     initial_accumulator_value: Hyperparameter = 1e-6
     maximize: bool = static(default=False)
 
+    elementwise: ClassVar[bool] = True
     ranges: ClassVar[dict[str, tuple[float, float, bool]]] = {
         "lr": (0, math.inf, False),
         "betas": (0, 1, False),

@@ -46,6 +46,9 @@ _UFUNCS = {
     "ne": "not_equal",
 }
 
+#: Operations that may write to the memory of an operand.
+IN_PLACE = frozenset(_UFUNCS) | {"relu"}
+
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -86,6 +89,9 @@ class Generator(Contractions):
         self.placed: dict[int, tuple[int, int, int]] = self._placed()
         #: Whether loops are computed again for their derivatives, to hold less: their stacks go when they were read.
         self.again = any(at.primitive is LOOP and has_loops(at.params["code"].step) for at in program.instructions)
+        #: Where concatenations lie, and the parts that were computed there.
+        self.begun: dict[int, str] = {}
+        self.there: set[int] = set()
         self.dying: dict[int, list[int]] = {}
         for s, i in self.last.items():
             self.dying.setdefault(i, []).append(s)
@@ -282,7 +288,7 @@ class Generator(Contractions):
         if name == "concatenate" and at.params["axis"] == 0 and kind.dtype.kind == "f" and kind.shape[0] > 1:
             parts = [kinds[v] if type(v) is int else None for v in at.operands]
             if all(part is not None and part.dtype == kind.dtype and part.shape for part in parts):
-                return self._concatenation(at, kind)
+                return self._concatenation(at)
         if name == "sigmoid" and same and kind.dtype.kind == "f":
             out = self._destination(at, kind, safe=True)
             self.lines += [
@@ -356,11 +362,14 @@ class Generator(Contractions):
 
 def softmax_rows(x: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:
     """The softmax of every row of `x`, written to `out`, which is other memory."""
-    np.subtract(x, np.maximum.reduce(x, axis=None), out)
-    np.exp(out, out)
-    total = np.dot(out, ones)
-    # One maximum serves every row, unless the elements of some row all lie far below it.
-    if not float(np.minimum.reduce(total)) > 1e-13:
+    # What does not overflow needs no shift, unless the elements of some row all lie far below 0.
+    if float(np.maximum.reduce(x, axis=None)) < (60 if x.dtype == np.float32 else 500):
+        np.exp(x, out)
+        total = np.dot(out, ones)
+        fits = float(np.minimum.reduce(total)) > 1e-13
+    else:
+        fits = False
+    if not fits:
         np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out)
         np.exp(out, out)
         total = np.dot(out, ones)

@@ -12,6 +12,9 @@ from hograd.program.memory import Memory, by_columns, is_tall
 #: Products of matrices, with which factors are transposed.
 PRODUCTS = {"mm_nn": (False, False), "mm_nt": (False, True), "mm_tn": (True, False), "matmul": (False, False)}
 
+#: What can be computed where a concatenation has it.
+PLACED = frozenset({"mm_nn", "mm_nt", "mm_tn", "sum", "add", "sub", "mul", "div", "neg"})
+
 
 class Contractions:
     """Part of the generator; it has the program, the names of its slots, and the memory."""
@@ -27,6 +30,8 @@ class Contractions:
     inside: set[int]
     numbers: dict[int, int]
     placed: dict[int, tuple[int, int, int]]
+    begun: dict[int, str]
+    there: set[int]
     shared: dict[Any, str]
 
     def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
@@ -180,29 +185,35 @@ class Contractions:
                         break
                     source = self.program.instructions[self.numbers[x]]
                     if source.primitive.name != "reshape":
-                        if source.primitive.name in ("mm_nn", "mm_nt", "mm_tn", "sum") and not is_tall(kind.shape):
+                        if source.primitive.name in PLACED and not is_tall(kind.shape):
                             placed[x] = at.output, first, last
                         break
                     x = source.operands[0]
         return placed
 
     def _place(self, slot: int, kind: Any) -> str:
-        """The part of a later concatenation's buffer that a slot goes to."""
+        """The part of a later concatenation's memory that a slot goes to."""
         whole, first, last = self.placed[slot]
-        if whole not in self.held:
-            into = self.program.kinds[whole]
-            self.held[whole] = self.names[whole] = self.memory.take(into.shape, into.dtype)
-        self.names[slot] = self._changed(self.held[whole], f"[{first}:{last}].reshape({kind.shape})")
+        self.names[slot] = self._changed(self._begin(whole), f"[{first}:{last}].reshape({kind.shape})")
+        self.there.add(slot)
         return self.names[slot]
 
-    def _concatenation(self, at: Instruction, kind: Any) -> bool:
+    def _begin(self, whole: int) -> str:
+        """The memory of a concatenation, some of whose parts may be there before it."""
+        if whole not in self.begun:
+            at = self.program.instructions[self.numbers[whole]]
+            self.begun[whole] = self._destination(at, self.program.kinds[whole], safe=False) or ""
+        return self.begun[whole]
+
+    def _concatenation(self, at: Instruction) -> bool:
         """Copy those parts that do not lie in their place already."""
-        if at.output not in self.held:
-            self.held[at.output] = self.names[at.output] = self.memory.take(kind.shape, kind.dtype)
-        buffer = self.held[at.output]
+        memory = self._begin(at.output)
         for x, first, last in zip(at.operands, at.params["offsets"], at.params["offsets"][1:], strict=False):
-            view = self._changed(buffer, f"[{first}:{last}]")
-            there, here = (self.memory.arrays.get(n) for n in (view, self.names[x]))
-            if there is None or here is None or there.ctypes.data != here.ctypes.data:
-                self.lines.append(f"np.copyto({view}, {self.names[x]})")
+            s = x
+            while (
+                s in self.numbers and (maker := self.program.instructions[self.numbers[s]]).primitive.name == "reshape"
+            ):
+                s = maker.operands[0]
+            if s not in self.there or self.placed[s][0] != at.output:
+                self.lines.append(f"np.copyto({self._changed(memory, f'[{first}:{last}]')}, {self.names[x]})")
         return True

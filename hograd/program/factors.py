@@ -11,9 +11,12 @@ import math
 import numpy as np
 
 from hograd.core.primitive import primitives
+from hograd.program.invariants import absorbed, stacked
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
+from hograd.program.linear import of_loop
 from hograd.program.memory import once
 from hograd.program.passes import PASSES, optimize
+from hograd.program.ranges import ranges, views
 
 _PRODUCTS = frozenset({"mm_nn", "mm_nt", "mm_tn", "matmul"})
 _CONTRACTIONS = _PRODUCTS | {"sum"}
@@ -26,15 +29,20 @@ _NOT_OF_STEPS = ("packing", "flattening", "linear", "recompute")
 _FEW, _LEAST = 8, 64
 
 
-def of_step(program: Program) -> Program:
+def of_step(program: Program, consts: int, arguments: int | None = None) -> Program:
     """The step of a loop after the passes that suit it.
 
     Factors wait behind sums and products, and constants are taken out of them, where that leaves less to compute. What
     is carried stays in arrays of its own, so that what one step carries out and the next one takes in is kept once.
+
+    Args:
+        program: of a step, or of a step and its derivative.
+        consts: how many inputs are constants of the loop.
+        arguments: how many inputs the step has, all by default; those behind are cotangents.
     """
-    return linear(
-        optimize(program, [name for name in PASSES if name not in ("packing", "flattening", "linear", "recompute")])
-    )
+    program = optimize(program, [name for name in PASSES if name not in _NOT_OF_STEPS])
+    program = of_loop(program, consts, len(program.inputs) if arguments is None else arguments)
+    return absorbed(views(stacked(ranges(linear(program)), consts)), consts)
 
 
 def linear(program: Program) -> Program:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hograd.core.primitive import primitives
 from hograd.program.expressions import readers
+from hograd.program.invariants import invariant
 from hograd.program.ir import Instruction, Kind, Literal, Program
+from hograd.program.loops import depending
 from hograd.program.recompute import FAR
 
 #: Arrays of fewer elements are not worth it, nor are factors of constants that are not used at least so often.
@@ -29,11 +31,26 @@ def linear(program: Program) -> Program:
     and sums over columns. And  C^T (d - K) = C^T d - C^T K  for constant C and K, where C^T K is computed once.
     """
     for _ in range(3):
-        changed = _sunk(program)
+        changed = _sunk(program, program.constants, often=_OFTEN)
         if changed is program:
             break
         program = changed
-    return _distributed(program)
+    return _distributed(program, program.constants)
+
+
+def of_loop(program: Program, consts: int, arguments: int) -> Program:
+    """The same for the step of a loop, where what follows from the first `consts` inputs is computed once.
+
+    `arguments`: how many inputs the step has; those behind are cotangents. What follows from them will run in another
+    loop, which has to compute its terms again anyway.
+    """
+    behind = depending(program, program.inputs[arguments:])
+    for _ in range(3):
+        changed = _sunk(program, invariant(program, consts), often=1)
+        if changed is program:
+            break
+        program = changed
+    return _distributed(program, invariant(program, consts), behind)
 
 
 class _Plan(NamedTuple):
@@ -45,12 +62,12 @@ class _Plan(NamedTuple):
     ends: list[int]
 
 
-def _sunk(program: Program) -> Program:
+def _sunk(program: Program, fixed: Container[int], *, often: int) -> Program:
     reading = readers(program)
     plans: list[_Plan] = []
     taken: set[int] = set()
     for at in program.instructions:
-        plan = _plan(program, at, reading) if at.primitive.name == "mul" else None
+        plan = _plan(program, at, reading, fixed) if at.primitive.name == "mul" else None
         if plan is not None and not taken & {*plan.ends, *reading[plan.start.output]}:
             plans.append(plan)
             taken |= {*plan.ends, *reading[plan.start.output]}
@@ -59,12 +76,12 @@ def _sunk(program: Program) -> Program:
         plan
         for plan in plans
         if type(plan.factor) is Literal
-        or all(matrices[program.instructions[i].operands[0], plan.factor] >= _OFTEN for i in plan.ends)
+        or all(matrices[program.instructions[i].operands[0], plan.factor] >= often for i in plan.ends)
     ]
     return _applied(program, plans) if plans else program
 
 
-def _plan(program: Program, at: Instruction, reading: dict[int, list[int]]) -> _Plan | None:
+def _plan(program: Program, at: Instruction, reading: dict[int, list[int]], fixed: Container[int]) -> _Plan | None:
     kinds = program.kinds
     shape = kinds[at.output].shape
     if len(shape) != 2 or math.prod(shape) < _LARGE or kinds[at.output].dtype.kind != "f":
@@ -75,15 +92,21 @@ def _plan(program: Program, at: Instruction, reading: dict[int, list[int]]) -> _
         if type(factor) is Literal:
             if not 1e-15 < abs(factor.value) < 1e15:
                 continue
-        elif kinds[factor] != ((shape[0], 1), kinds[kept].dtype) or factor in program.constants:
+        elif (
+            kinds[factor] != ((shape[0], 1), kinds[kept].dtype)
+            or factor in program.constants
+            or (fixed is not program.constants and factor not in fixed)
+        ):
             continue
-        ends = _ends(program, at.output, factor, reading)
+        ends = _ends(program, at.output, factor, reading, fixed)
         if ends:
             return _Plan(at, kept, factor, ends)
     return None
 
 
-def _ends(program: Program, start: int, factor: Any, reading: dict[int, list[int]]) -> list[int] | None:
+def _ends(
+    program: Program, start: int, factor: Any, reading: dict[int, list[int]], fixed: Container[int]
+) -> list[int] | None:
     """The products with constants in which a factor of `start` ends; None if it shows elsewhere."""
     inside, waiting, both, ends = {start}, [start], [], []
     rows = program.kinds[start].shape[0]
@@ -96,7 +119,10 @@ def _ends(program: Program, start: int, factor: Any, reading: dict[int, list[int
                 return None
             at = program.instructions[i]
             name, shape = at.primitive.name, program.kinds[at.output].shape
-            if name in _PRODUCTS and at.operands[1] == s and at.operands[0] in program.constants:
+            if name in _PRODUCTS and at.operands[1] == s and at.operands[0] in fixed:
+                ends.append(i)
+                continue
+            if _sums_rows(at) and factor in fixed:
                 ends.append(i)
                 continue
             if name in ("add", "sub", "mul"):
@@ -115,6 +141,10 @@ def _ends(program: Program, start: int, factor: Any, reading: dict[int, list[int
     return ends
 
 
+def _sums_rows(at: Instruction) -> bool:
+    return at.primitive.name == "sum" and at.params == {"axis": (0,), "keepdims": False}
+
+
 def _applied(program: Program, plans: list[_Plan]) -> Program:
     kinds, constants = dict(program.kinds), dict(program.constants)
     same = {plan.start.output: plan.kept for plan in plans}
@@ -127,6 +157,16 @@ def _applied(program: Program, plans: list[_Plan]) -> Program:
             continue
         if any(x in same for x in at.reads()):
             at = at._replace(operands=tuple(_renamed(x, same) for x in at.operands))
+        if i in factors and _sums_rows(at):
+            # The sum of k d over the rows is  k^T d .
+            row = next(numbers)
+            kinds[row] = Kind((1, *kinds[at.output].shape), kinds[at.output].dtype)
+            product = Instruction(primitives["mm_tn"], (_renamed(factors[i], same), *at.operands), {}, row, at.line)
+            kept += [
+                product,
+                Instruction(primitives["reshape"], (row,), {"shape": kinds[at.output].shape}, at.output, at.line),
+            ]
+            continue
         if i in factors:
             matrix, factor = at.operands[0], _renamed(factors[i], same)
             key = matrix, factor, at.primitive.name
@@ -155,7 +195,7 @@ def _renamed(x: Any, same: dict[int, int]) -> Any:
     return x
 
 
-def _distributed(program: Program) -> Program:
+def _distributed(program: Program, fixed: Container[int], elsewhere: Container[int] = ()) -> Program:
     """Constant terms of what is multiplied as constant terms of the product."""
     reading, made = readers(program), {at.output: at for at in program.instructions}
     kinds, constants = dict(program.kinds), dict(program.constants)
@@ -167,6 +207,8 @@ def _distributed(program: Program) -> Program:
         if i < 0:
             return False
         other = program.instructions[i]
+        if other.output in elsewhere and slot not in elsewhere:
+            return True
         return i - numbered[slot] > FAR or (other.primitive.name in _PRODUCTS and other.operands[1] == slot)
 
     def term(at: Instruction) -> Instruction | None:
@@ -178,7 +220,7 @@ def _distributed(program: Program) -> Program:
             return None
         d, constant = inner.operands
         wanted = kinds[inner.output]
-        if wanted.dtype != np.float64 or math.prod(wanted.shape) < _LARGE or constant not in constants:
+        if wanted.dtype != np.float64 or math.prod(wanted.shape) < _LARGE or constant not in fixed:
             return None
         return inner if type(d) is int and kinds[d] == kinds[constant] == wanted else None
 
@@ -195,13 +237,13 @@ def _distributed(program: Program) -> Program:
 
     for at in program.instructions:
         inner = term(at)
-        if inner is None or not (at.operands[0] in constants or counts[at.operands[0], inner.operands[1]] >= _OFTEN):
+        if inner is None or not (at.operands[0] in fixed or counts[at.operands[0], inner.operands[1]] >= _OFTEN):
             kept.append(at)
             continue
         matrix, (d, constant) = at.operands[0], inner.operands
         key = matrix, constant, at.primitive.name
         if key not in images:
-            if matrix in constants:
+            if matrix in constants and constant in constants:
                 image = at.primitive.kernel(constants[matrix], constants[constant])
                 images[key] = new(at, lambda n, v=image: constants.__setitem__(n, v))
             else:

@@ -67,7 +67,7 @@ class Loop:
 
     def know(self, values: Values, step: Closed) -> None:
         """Take a step that has been captured for such values."""
-        self.captured[_kinds(self.examples(values))] = step._replace(program=of_step(step.program))
+        self.captured[_kinds(self.examples(values))] = step._replace(program=of_step(step.program, self.consts))
 
     def run(self, values: Values) -> list[Any]:
         """The answers for values of the program that is being captured."""

@@ -36,7 +36,7 @@ class Reversal:
         weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
         joint = closed(loop.staged.joint(self.wanted), [*loop.examples(values), *weights], loop.name)
         program = handed_on(joint.program, len(values), loop.carry)
-        program = of_step(remembered(program, len(values), loop.length))
+        program = of_step(remembered(program, len(values), loop.length), loop.consts, len(values))
         self.forth, self.back = cut(
             program, len(values), len(kinds), lambda read: self._free(program, program.outputs[: len(kinds)], read)
         )
@@ -129,7 +129,7 @@ class Reversal:
             kinds=kinds,
         )
         values = [*self.constants.values(), *[first for _, first, _ in carry], *slices.values()]
-        *values, hoisted, program = outside(of_step(settled(program)), len(self.constants), values)
+        *values, hoisted, program = outside(of_step(settled(program), len(self.constants)), len(self.constants), values)
         code = LoopCode(program, len(self.constants) + hoisted, len(carry), loop.length, not loop.reverse)
         parts = put(code, values, [np.broadcast_to(np.ones((), kind.dtype), kind.shape) for kind in code.kinds()])
         of_consts, of_carry, of_slices = iter(parts[sums : len(carry)]), iter(parts[:begun]), iter(parts[len(carry) :])

@@ -19,6 +19,7 @@ from hograd.program.linear import linear
 from hograd.program.loops import trimming
 from hograd.program.packing import packing
 from hograd.program.products import products
+from hograd.program.ranges import ranges
 from hograd.program.recompute import recompute
 from hograd.program.reductions import reductions
 
@@ -316,6 +317,7 @@ PASSES: dict[str, Pass] = {
     "reductions": reductions,
     "broadcasting": broadcasting,
     "common_subexpressions": common_subexpressions,
+    "ranges": ranges,
     "packing": packing,
     "flattening": flattening,
     "scaling": scaling,

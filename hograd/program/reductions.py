@@ -8,13 +8,13 @@ from typing import Any
 
 from hograd.core.primitive import primitives
 from hograd.program.expressions import readers
-from hograd.program.ir import Instruction, Kind, Literal, Program
+from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 
 
 def reductions(program: Program) -> Program:
     """With means as sums, and signs and factors of what is added up as signs and factors of the sum.
 
-    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where all elements are added and nothing else reads the product.
+    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where many elements are added and nothing else reads the product.
     """
     return _with_factors_outside(_with_means_as_sums(program))
 
@@ -61,7 +61,7 @@ def _with_factors_outside(program: Program) -> Program:
         return None
 
     for at in program.instructions:
-        if at.primitive.name != "sum" or kinds[at.output].shape != () or type(at.operands[0]) is not int:
+        if at.primitive.name != "sum" or type(at.operands[0]) is not int or not _makes_less(kinds, at):
             kept.append(at)
             continue
         x, outside = at.operands[0], []
@@ -90,11 +90,16 @@ def _with_factors_outside(program: Program) -> Program:
         moved = True
         for step in [at._replace(operands=(x,)), *reversed(outside)]:
             number = next(numbers)
-            kinds[number] = Kind((), kinds[at.output].dtype)
+            kinds[number] = kinds[at.output]
             operands = step.operands if step.primitive.name == "sum" else (number - 1, *step.operands[1:])
             kept.append(step._replace(operands=operands, output=number, line=at.line))
         kept[-1] = kept[-1]._replace(output=at.output)
-    return program.with_(instructions=tuple(kept), kinds=kinds) if moved else program
+    return dead_code(program.with_(instructions=tuple(kept), kinds=kinds)) if moved else program
+
+
+def _makes_less(kinds: dict[int, Kind], at: Instruction) -> bool:
+    shape = kinds[at.output].shape
+    return shape == () or 4 * math.prod(shape) <= math.prod(kinds[at.operands[0]].shape)
 
 
 def _is_number(x: Any, kinds: dict[int, Kind], like: int) -> bool:

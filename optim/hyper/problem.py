@@ -11,6 +11,7 @@ from hograd.core.levels import state as thread
 from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
+from optim.hyper.flat import Flat, flat_for
 from optim.schedules import PerStep, Schedule
 
 
@@ -65,11 +66,27 @@ class Bilevel:
         return optimizer
 
     def step(
-        self, params: Any, outer: Any, optimizer: Optimizer, state: Any, number: int, batch: tuple[Any, ...] = ()
+        self,
+        params: Any,
+        outer: Any,
+        optimizer: Optimizer,
+        state: Any,
+        number: int,
+        batch: tuple[Any, ...] = (),
+        flat: Flat | None = None,
     ) -> tuple[Any, Any]:
-        """One inner step, differentiable in everything; `batch` holds the step's batch, where that is known already."""
+        """One inner step, differentiable in everything.
+
+        `batch` holds the step's batch, where that is known already, and `flat` says in which form parameters and state
+        are given and returned.
+        """
         extra = batch if batch or self.batches is None else (self.batches(number),)
-        grads, value = func.grad_and_value(self.inner_loss)(params, outer, *extra)
+        gradient = func.grad_and_value(self.inner_loss)
+        if flat is None:
+            grads, value = gradient(params, outer, *extra)
+        else:
+            grads, value = gradient(flat.parts(params), outer, *extra)
+            grads = flat.joined(grads)
         return optimizer.step(params, grads, state, value)
 
 
@@ -119,8 +136,11 @@ def onwards(
     # The values of a step come in with it: indexing all of them would cost each step as much as there are of them.
     values, rest, at = split_by_step(optimizer, numbers.stop)
     values = [x[numbers.start :] for x in values] if numbers.start else values
-    batches = all_batches(problem, numbers) if thread.trace is not None else None
+    captured = thread.trace is not None
+    batches = all_batches(problem, numbers) if captured else None
     stacked = None if batches is None else in_one(batches)
+    # In a program an operation on many small arrays is many operations.
+    flat = flat_for(optimizer, carry[0]) if captured else None
 
     def step(consts: Any, number: int, carry: Any, xs: Any) -> tuple[Any, None]:
         outer, rest = consts
@@ -131,10 +151,13 @@ def onwards(
                 raise CaptureError("the batches differ in shape, so that steps are captured one by one.")
             batch = (batches[number - numbers.start],)
         note(number, params)
-        return problem.step(params, outer, at(rest, values), state, number, batch), None
+        return problem.step(params, outer, at(rest, values), state, number, batch, flat), None
 
     xs = (values, () if stacked is None else (stacked,))
-    return repeat(step, (outer, rest), carry, xs, numbers, checkpoint, name="inner training")[0]
+    if flat is not None:
+        carry = flat.joined(carry[0]), flat.state(carry[1], flat.joined)
+    params, state = repeat(step, (outer, rest), carry, xs, numbers, checkpoint, name="inner training")[0]
+    return (params, state) if flat is None else (flat.parts(params), flat.state(state, flat.parts))
 
 
 def all_batches(problem: Bilevel, numbers: range) -> list[Any] | None:

@@ -145,6 +145,14 @@ def test_reductions():
     # All that is left of the arrays is one product.
     many = [at.primitive.name for at in changed.instructions if changed.kinds[at.output].shape]
     assert many == ["mul"]
+    # Sums over some axes give fewer numbers, too, unless they are as many.
+    plain = captured(lambda x: (-x).sum(0) + (-x).sum(1)[:2], ho.ones(4, 2))
+    changed = passes.dead_code(passes.reductions(plain))
+    agree(changed, plain, (ho.tensor(np.random.default_rng(0).normal(size=(4, 2))),))
+    assert sorted(changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name == "neg") == [
+        (2,),
+        (4, 2),
+    ]
     # A factor that is read elsewhere too stays where it is.
     kept = captured(lambda x: (y := -x).sum() + y.exp().sum(), X)
     assert names(passes.reductions(kept)) == names(kept)
