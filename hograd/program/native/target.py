@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
+import platform
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hograd.program.native import cache
+from hograd.program.native.objects import Code, NotLoadable
 
 
 class Machine(NamedTuple):
@@ -37,10 +42,29 @@ def llvm() -> Any:
 
 @functools.cache
 def machine() -> Machine:
-    """This computer."""
+    """This computer, from the disk if an earlier process asked LLVM for it."""
+    processor = _processor()
+    key = None if processor is None else _key("machine", sys.platform, platform.machine(), processor)
+    known = None if key is None else cache.load(key)
+    if known is not None:
+        return Machine(*json.loads(known))
     features = llvm().get_host_cpu_features()
     width = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-    return Machine(llvm().get_default_triple(), llvm().get_host_cpu_name(), features.flatten(), width)
+    found = Machine(llvm().get_default_triple(), llvm().get_host_cpu_name(), features.flatten(), width)
+    if key is not None:
+        cache.store(key, json.dumps(found).encode())
+    return found
+
+
+def _processor() -> str | None:
+    """What the system says that its first processor is and can do; None where it does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return None
+    # The others change from time to time.
+    names = ("vendor", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
+    return "\n".join(line for line in text.splitlines() if line.startswith(names)) or None
 
 
 def _target() -> Any:
@@ -66,18 +90,34 @@ class Library:
     """Machine code of a module, from the disk if an earlier process compiled it."""
 
     def __init__(self, text: str) -> None:
-        import llvmlite
-
-        parts = [text, *map(str, machine()), llvmlite.__version__]
-        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        key = _key(text, *map(str, machine()))
         code = cache.load(key)
         if code is None:
             code = _compiled(text)
             cache.store(key, code)
+        try:
+            self.code = Code(code)
+        except NotLoadable:
+            self.code = _Engine(code)
+
+    def address(self, name: str) -> int:
+        """Where a function begins."""
+        return self.code.address(name)
+
+
+class _Engine:
+    """Machine code that LLVM loads."""
+
+    def __init__(self, code: bytes) -> None:
         self.engine = llvm().create_mcjit_compiler(llvm().parse_assembly(""), _target())
         self.engine.add_object_file(llvm().ObjectFileRef.from_data(code))
         self.engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Where a function begins."""
         return self.engine.get_function_address(name)
+
+
+def _key(*parts: str) -> str:
+    import llvmlite
+
+    return hashlib.sha256("\0".join([*parts, llvmlite.__version__]).encode()).hexdigest()

@@ -1,9 +1,6 @@
 """The backend `native` as users call it."""
 
-import os
 import random
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -233,36 +230,6 @@ def test_source_is_what_is_compiled():
 def test_threads_are_refused():
     with pytest.raises(ArgumentError, match="threads is 0"):
         ho.compile(lambda x: x, backend="native", threads=0)
-
-
-def test_code_is_kept_on_disk_and_damage_is_noticed(tmp_path):
-    script = (
-        "import hograd as ho, hograd.program.native.target as target\n"
-        "made = []\n"
-        "compiled = target._compiled\n"
-        "target._compiled = lambda text: made.append(text) or compiled(text)\n"
-        "f = ho.compile(lambda x: (x * 2).exp().sum(), backend='native')\n"
-        "assert abs(f(ho.zeros(3)).item() - 3) < 1e-12\n"
-        "print(len(made))\n"
-    )
-
-    def compilations():
-        environment = {
-            **os.environ,
-            "HOGRAD_CACHE_DIR": str(tmp_path / "code"),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-        )
-        return int(done.stdout)
-
-    assert compilations() > 0
-    assert compilations() == 0
-    for file in (tmp_path / "code").iterdir():
-        file.write_bytes(file.read_bytes()[:-5] + b"wrong")
-    assert compilations() > 0
-    assert compilations() == 0
 
 
 def test_integers_and_positions():
