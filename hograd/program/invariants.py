@@ -11,6 +11,7 @@ from hograd.core.primitive import primitives
 from hograd.program.expressions import readers
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.loops import LOOP, PART
+from hograd.program.memory import once, scaled_by
 
 
 def invariant(program: Program, consts: int) -> set[int]:
@@ -41,7 +42,7 @@ def stacked(program: Program, consts: int) -> Program:
         kinds[number] = Kind(shape[::-1], dtype)
         at = made.get(s)
         if s in constants:
-            constants[number] = np.ascontiguousarray(constants[s].T)
+            constants[number] = once(constants[s], "turned", lambda x: np.ascontiguousarray(x.T))
         elif 1 in shape:
             kept.append(Instruction(primitives["reshape"], (s,), {"shape": shape[::-1]}, number, line))
         elif at is not None and at.primitive.name == "mul" and all(_is_matrix(kinds, x, shape) for x in at.operands):
@@ -153,7 +154,7 @@ class _Absorbing:
         slot, self.next = self.next, self.next + 1
         self.kinds[slot] = self.kinds[s]
         if s in self.constants:
-            self.constants[slot] = self.constants[s] * np.asarray(k, self.kinds[s].dtype)
+            self.constants[slot] = scaled_by(self.constants[s], k)
             return slot
         if s in self.fixed:
             operands: tuple[Any, ...] = (s, Literal(k))

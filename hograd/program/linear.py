@@ -15,6 +15,7 @@ from hograd.program.expressions import readers
 from hograd.program.invariants import invariant
 from hograd.program.ir import Instruction, Kind, Literal, Program
 from hograd.program.loops import depending
+from hograd.program.memory import scaled_by
 from hograd.program.recompute import FAR
 
 #: Arrays of fewer elements are not worth it, nor are factors of constants that are not used at least so often.
@@ -174,7 +175,7 @@ def _applied(program: Program, plans: list[_Plan]) -> Program:
                 number = scaled[key] = next(numbers)
                 kinds[number] = kinds[matrix]
                 if type(factor) is Literal:
-                    constants[number] = constants[matrix] * np.asarray(factor.value, kinds[matrix].dtype)
+                    constants[number] = scaled_by(constants[matrix], factor.value)
                 else:
                     if at.primitive.name == "mm_nn":
                         row, column = next(numbers), factor

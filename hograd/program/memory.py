@@ -51,6 +51,13 @@ def by_columns(array: np.ndarray) -> np.ndarray:
     return array if array.flags.f_contiguous else once(array, "columns", np.asfortranarray)
 
 
+def scaled_by(array: np.ndarray, factor: Any) -> np.ndarray:
+    """A constant times a number."""
+    if not array.ndim:
+        return array * np.asarray(factor, array.dtype)
+    return once(array, f"times {factor!r}", lambda x: x * np.asarray(factor, x.dtype))
+
+
 class Memory:
     """The buffers of one program while its code is being generated.
 
