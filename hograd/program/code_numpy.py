@@ -87,6 +87,8 @@ class Generator(Contractions):
         self.shared: dict[Any, str] = {}
         #: Parts of concatenations that are computed where they belong: slot -> (concatenation, first row, rows).
         self.placed: dict[int, tuple[int, int, int]] = self._placed()
+        #: Whether this is not only what stands around loops: a copy of a constant that is faster to read is worth it.
+        self.often = not has_loops(program)
         #: Whether loops are computed again for their derivatives, to hold less: their stacks go when they were read.
         self.again = any(at.primitive is LOOP and has_loops(at.params["code"].step) for at in program.instructions)
         #: Where concatenations lie, and the parts that were computed there.

@@ -33,6 +33,7 @@ class Contractions:
     begun: dict[int, str]
     there: set[int]
     shared: dict[Any, str]
+    often: bool
 
     def _destination(self, at: Instruction, kind: Any, *, safe: bool) -> str | None:
         raise NotImplementedError
@@ -59,7 +60,7 @@ class Contractions:
             key = "factor", x, rows
             if key not in self.shared:
                 constant = self.program.constants[x]
-                self.shared[key] = self._value(by_columns(constant).T if rows else constant.T)
+                self.shared[key] = self._value(by_columns(constant).T if rows and self.often else constant.T)
             return self.shared[key]
         return self._changed(name, ".T") if transposed else name
 
