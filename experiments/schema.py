@@ -145,14 +145,15 @@ class PenalisedLogistic(Experiment):
         return last
 
 
-class Sizes(Section):
-    """How many images are for training and for validation; the others are for the test."""
+class Cleaned(Section):
+    """How many images are for training and for validation, the others for the test, and how strong the inner L2 is."""
 
     train: Count
-    validation: Count
+    validation: Annotated[int, Field(ge=2)]
+    l2: Positive = 1e-3
 
 
-class LocalSizes(Sizes):
+class LocalCleaned(Cleaned):
     """The same for a data set that is read from files in `folder`."""
 
     folder: Annotated[str, Field(min_length=1)]
@@ -164,13 +165,12 @@ class HyperCleaning(Experiment):
     experiment: Literal["hyper_cleaning"]
     seeds: Distinct[Natural] = [0, 1, 2]
     datasets: Distinct[Literal["digits", "mnist", "fashion_mnist"]] = ["digits", "mnist", "fashion_mnist"]
-    digits: Sizes = Sizes(train=900, validation=400)
-    mnist: LocalSizes = LocalSizes(train=5000, validation=3500, folder="data/mnist")
-    fashion_mnist: LocalSizes = LocalSizes(train=5000, validation=5000, folder="data/fashion_mnist")
+    digits: Cleaned = Cleaned(train=900, validation=400)
+    mnist: LocalCleaned = LocalCleaned(train=2500, validation=2500, l2=3e-3, folder="data/mnist")
+    fashion_mnist: LocalCleaned = LocalCleaned(train=5000, validation=5000, folder="data/fashion_mnist")
     wrong_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     constraints: Distinct[Literal["box", "simplex"]] = ["box", "simplex"]
     simplex_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    l2: Positive = 1e-3
     inner_tolerance: Positive = 1e-4
     hessian_products: Count = 10
     outer_steps: Count = 40

@@ -5,6 +5,10 @@ The labels of some training examples are replaced by wrong ones. A softmax regre
 examples; the outer loss is that of the solution on a few validation examples with right labels. Its hypergradient in
 all the weights comes from the implicit function theorem, and after each outer step the weights are projected on the box
 [0, 1]^n, or on the part of it where their sum is bounded. Examples of a small weight are reported as wrong.
+
+Two comparisons say what cleaning is worth. In the first, nothing is trained on the validation examples: the weighted
+examples stand between the noisy ones and the same ones with all labels right. The second is the paper's, in which every
+training has the validation examples too, and the upper end has only those of the noisy examples whose labels are right.
 """
 
 import time
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 TRAININGS = ("noisy", "validation", "clean")
+#: The paper's baseline and oracle.
+BESIDE_VALIDATION = ("noisy", "right")
+#: What a line of a table is about.
+GROUP = ("data", "weights", "seed")
 
 
 class Corrupted:
@@ -39,6 +47,7 @@ class Corrupted:
         self.config = config
         everything, aside = images
         sizes = getattr(config, dataset)
+        self.l2 = sizes.l2
         used = sizes.train + sizes.validation
         if used + (aside is None) > len(everything.classes):
             raise UsageError(
@@ -54,6 +63,7 @@ class Corrupted:
         self.wrong[random.permutation(sizes.train)[: round(config.wrong_share * sizes.train)]] = True
         moved = (self.train.classes + random.integers(1, CLASSES, sizes.train)) % CLASSES
         self.labels = np.where(self.wrong, moved, self.train.classes)
+        self.given = Labelled(self.train.pixels, self.labels)
 
     def begin(self) -> dict[str, ho.Tensor]:
         """The parameters that training begins with."""
@@ -81,7 +91,7 @@ class Corrupted:
         """The weights judged by the validation loss of what is trained with them."""
         judged = self.objective(self.validation)
         return Bilevel(
-            inner_loss=self.objective(Labelled(self.train.pixels, self.labels), self.config.l2),
+            inner_loss=self.objective(self.given, self.l2),
             outer_loss=lambda params, weights: judged(params),
             init=self.begin(),
             optimizer=SGD(lr=1.0),
@@ -91,6 +101,29 @@ class Corrupted:
         """Training to its end."""
         solver = LBFGS(tolerance=self.config.inner_tolerance)
         return solver.minimize(self.objective(images, l2), self.begin(), *weights).params
+
+    def best_beside_validation(self, images: Labelled) -> tuple[float, Any]:
+        """Training on these and the validation examples, and its L2 strength.
+
+        The strength is that which is best for training on these and half of the validation examples, on the other half.
+        """
+        strengths = self.config.baseline_l2
+        halves = np.array_split(np.arange(len(self.validation.classes)), 2)
+        seen, unseen = map(self.validation.take, halves)
+        scores = [self.accuracy(self.solve(joined(images, seen), l2), unseen) for l2 in strengths]
+        best = strengths[int(np.argmax(scores))]
+        return best, self.solve(joined(images, self.validation), best)
+
+    def cleaned_beside_validation(self, weights: np.ndarray) -> Any:
+        """Training with learned weights, and on the validation examples with the largest of these.
+
+        The validation examples have shaped the weights, so no half of them can choose an L2 strength: the penalty stays
+        that of the inner problem, to whose sum over the examples theirs are added.
+        """
+        count, added = len(weights), len(self.validation.classes)
+        scaled = np.concatenate([weights / (weights.max() or 1.0), np.ones(added, weights.dtype)])
+        l2 = self.l2 * count / (count + added)
+        return self.solve(joined(self.given, self.validation), l2, ho.tensor(scaled))
 
     def accuracy(self, params: Any, images: Labelled) -> float:
         """The share of images whose likeliest class is right."""
@@ -103,6 +136,16 @@ class Corrupted:
         return 2 * float(np.sum(found & self.wrong)) / float(np.sum(found) + np.sum(self.wrong))
 
 
+def joined(first: Labelled, second: Labelled) -> Labelled:
+    """The images of both."""
+    return Labelled(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
+
+
+def regained(accuracy: float, noisy: float, clean: float) -> float:
+    """The share of the gap between two accuracies, if there is one."""
+    return (accuracy - noisy) / (clean - noisy) if clean > noisy else float("nan")
+
+
 @dataclass
 class Outcome:
     """What is known of one seed and constraint so far; entry k of the lists is after k outer steps."""
@@ -112,11 +155,15 @@ class Outcome:
     constraint: str
     data: Corrupted
     baselines: dict[str, float]
+    #: With the validation examples in every training, as the paper compares.
+    beside: dict[str, float]
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     #: Of the smallest validation loss so far.
     weights: np.ndarray = field(default_factory=lambda: np.empty(0))
     accuracy: float = float("nan")
+    #: With the validation examples added to the weighted ones.
+    accuracy_beside: float = float("nan")
     seconds: float = 0.0
 
     @property
@@ -127,8 +174,27 @@ class Outcome:
     @property
     def gap(self) -> float:
         """What cleaning regains of the accuracy that wrong labels cost."""
-        noisy, clean = self.baselines["noisy"], self.baselines["clean"]
-        return (self.accuracy - noisy) / (clean - noisy) if clean > noisy else float("nan")
+        return regained(self.accuracy, self.baselines["noisy"], self.baselines["clean"])
+
+    @property
+    def gap_beside(self) -> float:
+        """The same where every training has the validation examples, and the upper end no other right labels."""
+        return regained(self.accuracy_beside, self.beside["noisy"], self.beside["right"])
+
+
+def _rows(outcomes: list[Outcome], cells: Callable[[Outcome], list[float]], formats: list[str]) -> list[list[str]]:
+    """The lines of a table: each seed's cells, and their mean where there are several seeds."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.dataset, outcome.constraint), []).append(outcome)
+    rows = []
+    for (dataset, constraint), members in groups.items():
+        lines = [(str(member.seed), cells(member)) for member in members]
+        if len(members) > 1:
+            lines.append(("mean", list(np.mean([line for _, line in lines], axis=0))))
+        for label, line in lines:
+            rows.append([dataset, constraint, label, *map(format, line, formats)])
+    return rows
 
 
 class Problem:
@@ -153,9 +219,9 @@ class Problem:
                 continue
             for seed in self.config.seeds:
                 data = Corrupted(self.config, dataset, images, seed)
-                baselines = self._baselines(dataset, seed, data)
+                baselines, beside = self._baselines(dataset, seed, data)
                 for constraint in self.config.constraints:
-                    outcome = Outcome(dataset, seed, constraint, data, baselines)
+                    outcome = Outcome(dataset, seed, constraint, data, baselines, beside)
                     self.outcomes.append(outcome)
                     self._learn(outcome)
                     self._save(outcome)
@@ -174,27 +240,41 @@ class Problem:
         for outcome in learned:
             found = {"f1": outcome.f1, "accuracy": outcome.accuracy, "gap_regained": outcome.gap}
             seeds = results.setdefault(outcome.dataset, {}).setdefault(outcome.constraint, {})
-            seeds[str(outcome.seed)] = found | {"baselines": outcome.baselines, "seconds": round(outcome.seconds, 3)}
-        return results, "\n\n".join([self._table(learned), *self.skipped])
+            beside = {"accuracy": outcome.accuracy_beside, "gap_regained": outcome.gap_beside}
+            seeds[str(outcome.seed)] = found | {
+                "baselines": outcome.baselines,
+                "with_validation": beside | {"baselines": outcome.beside},
+                "seconds": round(outcome.seconds, 3),
+            }
+        return results, "\n\n".join([self._table(learned), self._table_beside(learned), *self.skipped])
 
-    def _baselines(self, dataset: str, seed: int, data: Corrupted) -> dict[str, float]:
-        """Test accuracies without weights, each with the L2 strength that is best on the validation examples."""
-        given = Labelled(data.train.pixels, data.labels)
-        trained_on = dict(zip(TRAININGS, (given, data.validation, data.train), strict=True))
-        accuracies = {}
-        with self.run.progress.track(f"{dataset}, seed {seed}, baselines", len(TRAININGS), "training") as counter:
+    def _baselines(self, dataset: str, seed: int, data: Corrupted) -> tuple[dict[str, float], dict[str, float]]:
+        """Test accuracies without weights, each with the L2 strength that is best on validation examples.
+
+        The first have no validation examples in training, but for the one that has nothing else; the others have them.
+        """
+        trained_on = dict(zip(TRAININGS, (data.given, data.validation, data.train), strict=True))
+        joined = dict(zip(BESIDE_VALIDATION, (data.given, data.given.take(np.flatnonzero(~data.wrong))), strict=True))
+        alone, beside = {}, {}
+        count = len(trained_on) + len(joined)
+        with self.run.progress.track(f"{dataset}, seed {seed}, baselines", count, "training") as counter:
+
+            def note(name: str, l2: float, accuracy: float) -> None:
+                self.run.log(kind="baseline", dataset=dataset, seed=seed, name=name, l2=l2, test_accuracy=accuracy)
+                counter.advance(f"{name}: test accuracy {100 * accuracy:.1f} %")
+
             for name, images in trained_on.items():
                 solutions = [data.solve(images, l2) for l2 in self.config.baseline_l2]
                 # On examples that training has not seen. Wrong labels lower all accuracies; the best stays the best.
-                judge = given if name == "validation" else data.validation
+                judge = data.given if name == "validation" else data.validation
                 best = int(np.argmax([data.accuracy(params, judge) for params in solutions]))
-                accuracies[name] = data.accuracy(solutions[best], data.test)
-                l2 = self.config.baseline_l2[best]
-                self.run.log(
-                    kind="baseline", dataset=dataset, seed=seed, name=name, l2=l2, test_accuracy=accuracies[name]
-                )
-                counter.advance(f"{name}: test accuracy {100 * accuracies[name]:.1f} %")
-        return accuracies
+                alone[name] = data.accuracy(solutions[best], data.test)
+                note(name, self.config.baseline_l2[best], alone[name])
+            for name, images in joined.items():
+                l2, params = data.best_beside_validation(images)
+                beside[name] = data.accuracy(params, data.test)
+                note(f"{name} and validation", l2, beside[name])
+        return alone, beside
 
     def _learn(self, outcome: Outcome) -> None:
         config, data = self.config, outcome.data
@@ -249,37 +329,49 @@ class Problem:
         if not outcome.losses:
             return
         data = outcome.data
-        given = Labelled(data.train.pixels, data.labels)
-        params = data.solve(given, self.config.l2, ho.tensor(outcome.weights))
+        params = data.solve(data.given, data.l2, ho.tensor(outcome.weights))
         outcome.accuracy = data.accuracy(params, data.test)
+        outcome.accuracy_beside = data.accuracy(data.cleaned_beside_validation(outcome.weights), data.test)
+        self.run.log(
+            kind="cleaned",
+            dataset=outcome.dataset,
+            seed=outcome.seed,
+            constraint=outcome.constraint,
+            f1=outcome.f1,
+            test_accuracy=outcome.accuracy,
+            gap_regained=outcome.gap,
+            test_accuracy_with_validation=outcome.accuracy_beside,
+            gap_regained_with_validation=outcome.gap_beside,
+        )
         arrays = {"weights": outcome.weights, "wrong": data.wrong, "rows": data.rows, "labels": data.labels}
         name = f"{outcome.dataset}_seed{outcome.seed}_{outcome.constraint}"
         self.run.write_tensors(f"learned/{name}.safetensors", arrays)
 
     def _table(self, outcomes: list[Outcome]) -> str:
-        groups: dict[tuple[str, str], list[Outcome]] = {}
-        for outcome in outcomes:
-            groups.setdefault((outcome.dataset, outcome.constraint), []).append(outcome)
-        rows = []
-        for (dataset, constraint), members in groups.items():
-            lines = [[member.f1, *self._accuracies(member), member.gap, member.seconds] for member in members]
-            labels = [str(member.seed) for member in members]
-            if len(members) > 1:
-                lines.append(list(np.mean(lines, axis=0)))
-                labels.append("mean")
-            for label, (f1, *shares, seconds) in zip(labels, lines, strict=True):
-                percent = [f"{100 * share:.1f}" for share in shares]
-                rows.append([dataset, constraint, label, f"{f1:.3f}", *percent, f"{seconds:.0f}"])
-        header = ["data", "weights", "seed", "F1", "noisy", "valid.", "clean", "cleaned", "gap", "s"]
+        def cells(outcome: Outcome) -> list[float]:
+            shares = (*(outcome.baselines[name] for name in TRAININGS), outcome.accuracy, outcome.gap)
+            return [outcome.f1, *(100 * share for share in shares), outcome.seconds]
+
+        header = ["F1", "noisy", "valid.", "clean", "cleaned", "gap", "s"]
+        rows = _rows(outcomes, cells, [".3f", ".1f", ".1f", ".1f", ".1f", ".1f", ".0f"])
         note = (
             "F1: of finding the wrong labels. Then percent of the test images right: trained\n"
             "on noisy labels, on the validation examples alone, on right labels, and with\n"
             "the learned weights, which regain this share of the gap from noisy to clean."
         )
-        return f"{table(header, rows)}\n\n{note}" if rows else note
+        return f"{table([*GROUP, *header], rows)}\n\n{note}" if rows else note
 
-    def _accuracies(self, outcome: Outcome) -> list[float]:
-        return [*(outcome.baselines[name] for name in TRAININGS), outcome.accuracy]
+    def _table_beside(self, outcomes: list[Outcome]) -> str:
+        def cells(outcome: Outcome) -> list[float]:
+            baselines = [outcome.beside[name] for name in BESIDE_VALIDATION]
+            return [100 * share for share in (*baselines, outcome.accuracy_beside, outcome.gap_beside)]
+
+        rows = _rows(outcomes, cells, [".1f"] * 4)
+        note = (
+            "The same with the validation examples in every training, as the paper compares:\n"
+            "with the noisy ones, with those of them that are right, and with the weighted."
+        )
+        return f"{table([*GROUP, 'noisy', 'right', 'cleaned', 'gap'], rows)}\n\n{note}" if rows else note
 
     def _plot(self, dataset: str, outcomes: list[Outcome]) -> None:
         chart, (left, right) = figure(columns=2, width=9.0, height=4.2)

@@ -40,7 +40,89 @@ def test_wrong_labels_among_digits_are_found(hograd, workplace):
             assert found["f1"] > 0.9
             assert found["gap_regained"] > 0.5
             assert set(found["baselines"]) == {"noisy", "validation", "clean"}
+            beside = found["with_validation"]
+            noisy, right = beside["baselines"]["noisy"], beside["baselines"]["right"]
+            assert noisy > found["baselines"]["noisy"]
+            assert beside["gap_regained"] == pytest.approx((beside["accuracy"] - noisy) / (right - noisy))
+            assert f"{100 * noisy:.1f}   {100 * right:.1f}     {100 * beside['accuracy']:.1f}" in result.out
     assert (folder / "cleaning_digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_half_wrong_digits_are_cleaned_on_every_seed(hograd, workplace):
+    assert hograd("run", str(CONFIG), "datasets=[digits]", "--quiet").code == 0
+    for seeds in summary(workplace / "runs/hyper_cleaning")["results"]["digits"].values():
+        assert set(seeds) == {"0", "1", "2"}
+        assert min(found["f1"] for found in seeds.values()) >= 0.93
+        assert np.mean([found["gap_regained"] for found in seeds.values()]) >= 0.65
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_half_wrong_images_of_local_files_are_cleaned_on_every_seed(hograd, workplace, dataset):
+    folder = CONFIG.parents[1] / "data" / dataset
+    if not folder.is_dir():
+        pytest.skip(f"{dataset} is not in data/{dataset}; configs/hyper_cleaning.yaml says where it comes from")
+    result = hograd("run", str(CONFIG), f"datasets=[{dataset}]", f"{dataset}.folder={folder}", "--quiet")
+    assert result.code == 0, result.err
+    for seeds in summary(workplace / "runs/hyper_cleaning")["results"][dataset].values():
+        assert set(seeds) == {"0", "1", "2"}
+        assert min(found["f1"] for found in seeds.values()) >= 0.9
+        assert min(found["gap_regained"] for found in seeds.values()) >= 0.8
+
+
+@pytest.fixture(scope="module")
+def digits() -> hyper_cleaning.Corrupted:
+    from experiments.schema import HyperCleaning
+
+    config = HyperCleaning(experiment="hyper_cleaning", output="runs/none")
+    return hyper_cleaning.Corrupted(config, "digits", images.load("digits"), seed=7)
+
+
+def test_cleaned_beside_validation_examples_is_the_inner_problem_with_theirs_added(digits):
+    """Its gradient is zero at the solution: sums over the examples, and 900 times the penalty of the inner problem."""
+    weights = np.random.default_rng(3).uniform(0, 0.5, 900).astype(np.float32)
+    params = digits.cleaned_beside_validation(weights)
+
+    def slopes(images):
+        logits = images.pixels @ params["weight"].numpy() + params["bias"].numpy()
+        shares = np.exp(logits - logits.max(-1, keepdims=True))
+        return shares / shares.sum(-1, keepdims=True) - np.eye(10)[images.classes]
+
+    noisy, validation = digits.given, digits.validation
+    # The heaviest example counts as much as a validation example.
+    slope = noisy.pixels.T @ (weights[:, None] / weights.max() * slopes(noisy))
+    slope += validation.pixels.T @ slopes(validation)
+    penalty = 900 * 2 * digits.l2 * params["weight"].numpy()
+    assert np.abs(slope).max() > 0.5
+    np.testing.assert_allclose(slope / 1300, -penalty / 1300, atol=2e-4)
+    # Where no example has any weight, training is on the validation examples alone.
+    alone = digits.accuracy(digits.cleaned_beside_validation(np.zeros(900, np.float32)), digits.test)
+    assert alone == pytest.approx(
+        digits.accuracy(digits.solve(validation, 900 / 400 * digits.l2), digits.test), abs=0.005
+    )
+
+
+def test_the_l2_strength_beside_validation_examples_is_the_best_for_their_unseen_half(digits, monkeypatch):
+    solved = []
+
+    def solve(data, trained_on, l2, *weights):
+        solved.append((l2, len(trained_on.classes)))
+        return original(data, trained_on, l2, *weights)
+
+    original = hyper_cleaning.Corrupted.solve
+    monkeypatch.setattr(hyper_cleaning.Corrupted, "solve", solve)
+    best, params = digits.best_beside_validation(digits.given)
+    strengths = digits.config.baseline_l2
+    assert solved == [*((strength, 1100) for strength in strengths), (best, 1300)]
+    pixels = np.concatenate([digits.train.pixels, digits.validation.pixels[:200]])
+    classes = np.concatenate([digits.labels, digits.validation.classes[:200]])
+    unseen = digits.validation.take(np.arange(200, 400))
+    seen = images.Labelled(pixels, classes)
+    scores = [digits.accuracy(original(digits, seen, strength), unseen) for strength in strengths]
+    assert best == strengths[int(np.argmax(scores))]
+    # Wrong labels need a penalty, and validation examples help.
+    assert best > strengths[0]
+    noisy = original(digits, digits.given, best)
+    assert digits.accuracy(params, digits.test) > digits.accuracy(noisy, digits.test)
 
 
 def test_all_wrong_labels_differ_from_the_right_ones():
