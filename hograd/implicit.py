@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hograd import tree
 from hograd.core.dispatch import wrap
-from hograd.core.levels import enable_grad, no_grad, state
+from hograd.core.levels import enable_grad, no_grad, no_transforms
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError, StructureError
@@ -237,14 +236,3 @@ class System:
                 f"solve_matvec: {self.name} uses a tensor that is being differentiated or mapped and is not among its "
                 "arguments: pass it to solve_matvec after b, and take it as a further argument (or `detach` it)."
             ) from fault
-
-
-@contextlib.contextmanager
-def no_transforms() -> Iterator[None]:
-    """Run as if no transform were open and nothing captured: what is computed from arrays is no part of it."""
-    before = state.stack, state.floor, state.base, state.trace
-    state.stack, state.floor, state.base, state.trace = [], 0, 0, None
-    try:
-        yield
-    finally:
-        state.stack, state.floor, state.base, state.trace = before

@@ -11,7 +11,7 @@ import numpy as np
 
 from hograd import tree
 from hograd.core.dispatch import wrap
-from hograd.core.levels import is_grad_enabled, no_grad
+from hograd.core.levels import is_grad_enabled, no_grad, no_transforms
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import (
@@ -27,7 +27,7 @@ from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
 from hograd.func.jacobian import jacrev
 from hograd.func.reverse import vjp
-from hograd.implicit import METHODS, Arguments, no_transforms, solve_matvec
+from hograd.implicit import METHODS, Arguments, solve_matvec
 from hograd.ops.linalg_solve import solve as dense_solve
 
 LARGE = 256

@@ -6,9 +6,11 @@ inner transforms lie above outer ones. Level 0 is the eager tape and is always o
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 OFF = sys.maxsize
@@ -218,3 +220,14 @@ def _decorate(function: Any, context: Any) -> Any:
             return function(*args, **kwargs)
 
     return wrapper
+
+
+@contextlib.contextmanager
+def no_transforms() -> Iterator[None]:
+    """Run as if no transform were open and nothing captured: what is computed from arrays is no part of it."""
+    before = state.stack, state.floor, state.base, state.trace
+    state.stack, state.floor, state.base, state.trace = [], 0, 0, None
+    try:
+        yield
+    finally:
+        state.stack, state.floor, state.base, state.trace = before

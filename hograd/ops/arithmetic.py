@@ -72,7 +72,7 @@ def _quotient(a: Any, b: Any) -> Any:
 binary(
     "div",
     _quotient,
-    (lambda F, g, b: g / b, lambda F, g, y, b: -g * y / b),
+    (lambda F, g, b: g / b, lambda F, g, y, b: -(g / b * y)),
     samples=lambda s: [
         case(s.normal(3, 4), s.away_from_zero(3, 4)),
         case(s.normal(3, 1), s.away_from_zero(4)),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.program.choices import Choices
 from hograd.program.contractions import PRODUCTS, Contractions
 from hograd.program.expressions import SCALARS, is_expression, written_inside
 from hograd.program.ir import Instruction, Literal, Program
@@ -52,7 +53,7 @@ IN_PLACE = frozenset(_UFUNCS) | {"relu"}
 _FLOAT64 = np.dtype(np.float64)
 
 
-class Generator(Contractions):
+class Generator(Contractions, Choices):
     """The source of one program, and the objects that it names.
 
     Args:
@@ -66,14 +67,16 @@ class Generator(Contractions):
         self.names = program.names()
         self.objects: dict[str, Any] = {"np": np, "f64": np.float64, "softmax_rows": softmax_rows, "empty": np.empty}
         if scalars:
-            self.objects.update({name: getattr(math, name) for name in ("tanh", "exp", "log", "sin", "cos", "sqrt")})
+            self.objects.update(
+                {name: getattr(math, name) for name in ("tanh", "exp", "log", "sin", "cos", "sqrt", "pow")}
+            )
         self.lines: list[str] = []
         self.scalars = scalars
         self.reuse = reuse
         self.memory = Memory()
         self.numbers = {at.output: i for i, at in enumerate(program.instructions)}
         #: What is written where its only reader is: expressions of numbers, and products in sums.
-        self.inside, positions = written_inside(program, self._is_float)
+        self.inside, positions = written_inside(program, self._is_float, self._written_inside())
         self.last = last_reads(program, positions)
         # The list of a loop's answers is taken apart at once: none of them keeps the others.
         self.last.update({at.operands[0]: i for i, at in enumerate(program.instructions) if at.primitive is PART})
@@ -94,9 +97,18 @@ class Generator(Contractions):
         #: Where concatenations lie, and the parts that were computed there.
         self.begun: dict[int, str] = {}
         self.there: set[int] = set()
+        #: Names of whether masks hold anywhere.
+        self.anywhere: dict[int, str] = {}
+        #: Slots that have a place of their own, and arguments whose memory is written to, with what is written there.
+        self.places: dict[int, str] = {}
+        self.overwritten: dict[int, int] = {}
         self.dying: dict[int, list[int]] = {}
         for s, i in self.last.items():
             self.dying.setdefault(i, []).append(s)
+
+    def _written_inside(self) -> set[int]:
+        """What else is written where its only reader is."""
+        return set()
 
     def generate(self, name: str) -> str:
         """The source."""
@@ -175,7 +187,7 @@ class Generator(Contractions):
                 repr(float(x.value)) if type(x) is Literal and 0 <= x.value < 1e15 else self._operand(x)
                 for x in at.operands
             ]
-            expression = SCALARS[name].format(*operands)
+            expression = SCALARS[name].format(*operands, **at.params)
             if at.output in self.inside:
                 self.names[at.output] = expression
             else:
@@ -215,7 +227,8 @@ class Generator(Contractions):
                 given.append("None")
                 continue
             tall = is_tall(kind.shape[1:])
-            name = self.memory.take((kind.shape[0], *kind.shape[:0:-1]) if tall else kind.shape, kind.dtype)
+            shape = (kind.shape[0], *kind.shape[:0:-1]) if tall else kind.shape
+            name = self.memory.take(shape, kind.dtype, by_rows=True)
             self.stacks[slots[0]] = name
             self.names[slots[0]] = self._changed(name, ".transpose(0, 2, 1)") if tall else name
             given.append(self.names[slots[0]])
@@ -309,21 +322,6 @@ class Generator(Contractions):
             self.lines.append(f"softmax_rows({x}, {ones}, {out})")
             return True
         return False
-
-    def _where(self, at: Instruction, kind: Any) -> bool:
-        """One choice everywhere, and the other where the mask says so: faster than `np.where`."""
-        mask, first, second = at.operands
-        fits = [type(x) is Literal or self.program.kinds[x].dtype == kind.dtype for x in (first, second)]
-        if type(mask) is not int or not all(fits):
-            return False
-        into = self.names[second] if type(second) is int else ""
-        if self._dies(second, at, kind) and at.output not in self.placed:
-            self.held[at.output] = self.names[at.output] = self.held.pop(second)
-        else:
-            into = self._destination(at, kind, safe=False)
-            self.lines.append(f"np.copyto({into}, {self._operand(second)})")
-        self.lines.append(f"np.copyto({into}, {self._operand(first)}, where={self.names[mask]})")
-        return True
 
     def _ufunc(self, at: Instruction, kind: Any, name: str, target: str) -> bool:
         kinds = self.program.kinds

@@ -114,6 +114,13 @@ class Contractions:
         """A view to write through; None if there is none."""
         return None if out is None else self.memory.view(out, change, self.objects)
 
+    def _shaped(self, out: str | None, kind: Any, shape: tuple[int, ...]) -> str | None:
+        """A place for an answer in another shape; None if there is none."""
+        if out is None or out in self.memory.arrays:
+            return self._into(out, f".reshape({shape})")
+        # Part of an array that lies in memory row by row, unless it is tall.
+        return None if is_tall(kind.shape) else f"{out}.reshape({shape})"
+
     def _total(self, at: Instruction, i: int) -> bool:
         """The sum of all elements, or the inner product of two arrays."""
         x, kind = at.operands[0], self.program.kinds[at.output]
@@ -143,7 +150,7 @@ class Contractions:
         out = self._destination(at, kind, safe=False)
         plain = kind.dtype.char in "fd"
         rows = math.prod(shape[:-1])
-        to = self._into(out, f".reshape({rows})") if axis == (len(shape) - 1,) else None
+        to = self._shaped(out, kind, (rows,)) if axis == (len(shape) - 1,) else None
         if to and plain and len(shape) > 1 and 2 <= shape[-1] <= 64:
             ones = self._filled(1, (shape[-1],), kind.dtype)
             if is_tall(shape):
@@ -152,14 +159,14 @@ class Contractions:
                 self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
             return True
         if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
-            to = self._into(out, f".reshape({(shape[0], 1, shape[2])})")
+            to = self._shaped(out, kind, (shape[0], 1, shape[2]))
             if to:
                 self.lines.append(f"np.matmul({self._filled(1, (1, shape[1]), kind.dtype)}, {x}, {to})")
                 return True
         if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
             ones = self._filled(1, (shape[0],), kind.dtype)
             factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
-            to = self._into(out, f".reshape({shape[1]})")
+            to = self._shaped(out, kind, (shape[1],))
             if to:
                 self.lines.append(f"np.dot({factors}, {to})")
                 return True

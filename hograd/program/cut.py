@@ -14,7 +14,7 @@ _SHOWN = frozenset({"reshape", "permute", "broadcast_to", "getitem"})
 
 #: What backward computes again instead of having forward keep it, since that is as fast as memory.
 CHEAP = _SHOWN | {
-    *("add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "safe_sqrt", "maximum", "minimum", "relu"),
+    *("add", "sub", "mul", "div", "neg", "abs", "square", "maximum", "minimum", "relu"),
     *("where", "eq", "ne", "lt", "le", "gt", "ge", "astype", "convert", "gather_index"),
 }
 

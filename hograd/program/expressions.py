@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from hograd.program.ir import Instruction, Literal, Program
 
@@ -20,6 +20,9 @@ SCALARS = {
     "cos": "cos({})",
     "sqrt": "sqrt({})",
     "square": "({0} * {0})",
+    "pow": "pow({}, {})",
+    "power": "pow({}, {exponent!r})",
+    "where": "({1} if {0} else {2})",
 }
 
 #: Expressions nest so far; Python's parser has a limit.
@@ -39,13 +42,15 @@ def readers(program: Program) -> dict[int, list[int]]:
     return found
 
 
-def written_inside(program: Program, is_float: Callable[[int], bool]) -> tuple[set[int], list[int]]:
+def written_inside(
+    program: Program, is_float: Callable[[int], bool], more: Set[int] = frozenset()
+) -> tuple[set[int], list[int]]:
     """What is written where its only reader is, and for every instruction the number of the one where it is written.
 
     These are numbers, which become one expression, products of which all elements are added, which are one call, and
-    numbers that become one array.
+    numbers that become one array; and what is known to be, as `more`.
     """
-    inside: set[int] = set()
+    inside: set[int] = set(more)
     depth: dict[int, int] = {}
     reading = readers(program)
     rows = _rows(program, reading, is_float)
@@ -73,11 +78,11 @@ def written_inside(program: Program, is_float: Callable[[int], bool]) -> tuple[s
 
 def is_expression(program: Program, at: Instruction, is_float: Callable[[int], bool]) -> bool:
     """Whether an instruction is one of Python's numbers on Python's numbers."""
-    return (
-        at.primitive.name in SCALARS
-        and is_float(at.output)
-        and all(type(x) is Literal or is_float(x) for x in at.operands)
-    )
+    if at.primitive.name not in SCALARS or not is_float(at.output):
+        return False
+    # A condition is a number of NumPy's.
+    numbers = at.operands[1:] if at.primitive.name == "where" else at.operands
+    return all(type(x) is Literal or is_float(x) for x in numbers)
 
 
 def _is_inner(program: Program, at: Instruction, reader: Instruction) -> bool:

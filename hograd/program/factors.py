@@ -7,6 +7,7 @@ it pays to look for such places, since its step runs many times.
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from hograd.core.primitive import primitives
 from hograd.program.invariants import absorbed, stacked
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.linear import of_loop
-from hograd.program.memory import once
 from hograd.program.passes import PASSES, optimize
 from hograd.program.ranges import ranges, views
 
@@ -48,7 +48,7 @@ def of_step(program: Program, consts: int, arguments: int | None = None) -> Prog
 def linear(program: Program) -> Program:
     """With factors behind sums and products, and constants taken out of them, where that leaves less to compute."""
     for at in program.instructions:
-        if _factor(program, at) is not None and _size(program, at.output) >= _FEW:
+        if _factor(program.kinds, at) is not None and _size(program, at.output) >= _FEW:
             moved = _later(program, at.output)
             if moved is not None and _work(moved) < _work(program):
                 program = moved
@@ -77,15 +77,27 @@ def _work(program: Program) -> int:
     return sum(_size(program, at.output) for at in program.instructions if at.primitive.name not in _SHOWN)
 
 
-def _factor(program: Program, at: Instruction) -> tuple[int, float] | None:
+class _Number(NamedTuple):
+    """A factor that is computed or given: the slot of a number."""
+
+    slot: int
+
+
+_Factor = float | _Number
+
+
+def _factor(kinds: dict[int, Kind], at: Instruction) -> tuple[int, _Factor] | None:
     """What an instruction multiplies by which number."""
-    if at.primitive.name == "neg" and type(at.operands[0]) is int and program.kinds[at.output].dtype.kind == "f":
+    if at.primitive.name == "neg" and type(at.operands[0]) is int and kinds[at.output].dtype.kind == "f":
         return at.operands[0], -1.0
-    if at.primitive.name != "mul" or program.kinds[at.output].dtype.kind != "f":
+    if at.primitive.name != "mul" or kinds[at.output].dtype.kind != "f":
         return None
     for x, c in (at.operands, at.operands[::-1]):
         if type(x) is int and type(c) is Literal and type(c.value) is float and 1e-9 < abs(c.value) < 1e9:
             return x, c.value
+        kind = kinds[at.output]
+        if type(x) is int and type(c) is int and kinds[c] == ((), kind.dtype) and kinds[x] == kind:
+            return (x, _Number(c)) if kind.shape else None
     return None
 
 
@@ -94,22 +106,43 @@ def _later(program: Program, origin: int) -> Program | None:
     kinds = dict(program.kinds)
     fresh = max(kinds) + 1
     #: Slots that are not computed: what is, and the factor.
-    pending: dict[int, tuple[int, float]] = {}
+    pending: dict[int, tuple[int, _Factor]] = {}
     kept: list[Instruction] = []
+    same: dict[int, int] = {}
+
+    def operand(c: _Factor) -> Any:
+        return c.slot if isinstance(c, _Number) else Literal(c)
 
     def settle(s: int, line: str) -> None:
         base, c = pending.pop(s)
         if c == -1:
             kept.append(Instruction(primitives["neg"], (base,), {}, s, line))
         else:
-            kept.append(Instruction(primitives["mul"], (base, Literal(c)), {}, s, line))
+            kept.append(Instruction(primitives["mul"], (base, operand(c)), {}, s, line))
 
     for at in program.instructions:
         if at.output == origin:
-            found = _factor(program, at)
+            found = _factor(kinds, at)
             if found is None:
                 return None
             pending[origin] = found
+            continue
+        if any(x in same for x in at.reads()):
+            at = at._replace(operands=tuple(same.get(x, x) if type(x) is int else x for x in at.operands))
+        again = _factor(kinds, at)
+        if again is not None and again[0] in pending:
+            base, c = pending[again[0]]
+            if isinstance(c, _Number) or isinstance(again[1], _Number):
+                # To multiply the numbers takes no time.
+                kinds[fresh] = Kind((), kinds[at.output].dtype)
+                factors = operand(c), operand(again[1])
+                kept.append(Instruction(primitives["mul"], factors, {}, fresh, at.line))
+                kept.append(Instruction(primitives["mul"], (base, fresh), {}, at.output, at.line))
+                fresh += 1
+            elif c * again[1] == 1:
+                same[at.output] = base
+            else:
+                pending[at.output] = base, c * again[1]
             continue
         here = [x for x in at.reads() if x in pending]
         if not here:
@@ -118,7 +151,7 @@ def _later(program: Program, origin: int) -> Program | None:
         if (absorbed := _absorbed(at, pending)) is not None:
             kept.append(absorbed)
             continue
-        c = _through(program, at, pending)
+        c = _through(kinds, at, pending)
         if c is None:
             for x in dict.fromkeys(here):
                 settle(x, at.line)
@@ -132,10 +165,11 @@ def _later(program: Program, origin: int) -> Program | None:
     for s in program.outputs:
         if s in pending:
             settle(s, "")
-    return dead_code(program.with_(instructions=tuple(kept), kinds=kinds, groups=()))
+    outputs = tuple(same.get(s, s) for s in program.outputs)
+    return dead_code(program.with_(instructions=tuple(kept), outputs=outputs, kinds=kinds, groups=()))
 
 
-def _absorbed(at: Instruction, pending: dict[int, tuple[int, float]]) -> Instruction | None:
+def _absorbed(at: Instruction, pending: dict[int, tuple[int, _Factor]]) -> Instruction | None:
     """A sum or difference that a sign turns into the other one."""
     if at.primitive.name not in ("add", "sub"):
         return None
@@ -148,18 +182,18 @@ def _absorbed(at: Instruction, pending: dict[int, tuple[int, float]]) -> Instruc
     return None
 
 
-def _through(program: Program, at: Instruction, pending: dict[int, tuple[int, float]]) -> float | None:
+def _through(kinds: dict[int, Kind], at: Instruction, pending: dict[int, tuple[int, _Factor]]) -> _Factor | None:
     """The factor of an answer whose operands have some, if there is one for all of it."""
-    name, out = at.primitive.name, program.kinds[at.output]
+    name, out = at.primitive.name, kinds[at.output]
     factors = [pending[x][1] if type(x) is int and x in pending else None for x in at.operands]
-    if any(program.kinds[x].dtype != out.dtype for x in at.reads()):
+    if any(kinds[x].dtype != out.dtype for x in at.reads()):
         return None
     if name in ("mul", *_PRODUCTS):
         given = [f for f in factors if f is not None]
         return given[0] if len(given) == 1 else None
     if name in ("add", "sub"):
         return factors[0] if factors[0] == factors[1] else None
-    if name in ("neg", "sum", *_SHOWN):
+    if name in ("neg", "sum", *_SHOWN) or (name == "div" and factors[1] is None):
         return factors[0]
     return None
 
@@ -216,102 +250,3 @@ def _constant_side(program: Program, at: Instruction) -> int | None:
             if program.kinds[x] == program.kinds[other] == program.kinds[at.output]:
                 return side
     return None
-
-
-def _bordered(matrix: np.ndarray) -> np.ndarray:
-    """The transpose of a matrix, and a row of ones: replays read matrices by columns."""
-    rows, columns = matrix.shape
-    wider = np.ones((columns + 1, rows), matrix.dtype)
-    wider[:-1] = matrix.T
-    return wider
-
-
-def with_border(program: Program) -> Program:
-    """With  A W + b  as  [A 1] [W; b] , and  A' G  beside the sum of the rows of G as parts of  [A 1]' G .
-
-    A is a constant. With NumPy it saves the way through what is as long as A.
-    """
-    kinds, constants = dict(program.kinds), dict(program.constants)
-    made = {at.output: at for at in program.instructions}
-    readers: dict[int, list[Instruction]] = {}
-    for at in program.instructions:
-        for x in at.reads():
-            readers.setdefault(x, []).append(at)
-    bordered: dict[int, int] = {}
-
-    def new(shape: tuple[int, ...], like: int) -> int:
-        number = max(kinds) + 1
-        kinds[number] = Kind(shape, kinds[like].dtype)
-        return number
-
-    def border(a: int) -> int:
-        if a not in bordered:
-            rows, columns = kinds[a].shape
-            bordered[a] = new((rows, columns + 1), a)
-            constants[bordered[a]] = once(constants[a], "border", _bordered).T
-        return bordered[a]
-
-    kept: list[Instruction] = []
-    known: dict[int, int] = {}
-    for at in program.instructions:
-        bias = _bias(program, at, made, readers)
-        rows = _rows(program, at, readers)
-        if bias is not None:
-            (a, weight), b = bias
-            row = new((1, kinds[weight].shape[1]), weight)
-            joined = new((kinds[weight].shape[0] + 1, kinds[weight].shape[1]), weight)
-            offsets = (0, kinds[weight].shape[0], kinds[weight].shape[0] + 1)
-            kept.append(Instruction(primitives["reshape"], (b,), {"shape": kinds[row].shape}, row, at.line))
-            params = {"axis": 0, "offsets": offsets}
-            kept.append(Instruction(primitives["concatenate"], (weight, row), params, joined, at.line))
-            kept.append(Instruction(primitives["mm_nn"], (border(a), joined), {}, at.output, at.line))
-        elif rows is not None:
-            a, g = rows
-            count, columns = kinds[a].shape[1], kinds[g].shape[1]
-            if g not in known:
-                known[g] = new((count + 1, columns), g)
-                kept.append(Instruction(primitives["mm_tn"], (border(a), g), {}, known[g], at.line))
-            index = (slice(None, count, None),) if at.primitive.name == "mm_tn" else (count,)
-            kept.append(Instruction(primitives["getitem"], (known[g],), {"index": index}, at.output, at.line))
-        else:
-            kept.append(at)
-    return dead_code(program.with_(instructions=tuple(kept), constants=constants, kinds=kinds, groups=()))
-
-
-def _bias(
-    program: Program, at: Instruction, made: dict[int, Instruction], readers: dict[int, list[Instruction]]
-) -> tuple[tuple[int, int], int] | None:
-    """The factors of a product with a constant to which a row is added, and the row."""
-    if at.primitive.name != "add":
-        return None
-    for x, b in (at.operands, at.operands[::-1]):
-        product = made.get(x) if type(x) is int and type(b) is int else None
-        if product is None or product.primitive.name != "mm_nn" or len(readers[x]) > 1 or x in program.outputs:
-            continue
-        a, weight = product.operands
-        kinds = [program.kinds[s] for s in (a, weight, x, b, at.output)]
-        one_dtype = len({kind.dtype for kind in kinds}) == 1 and kinds[0].dtype.kind == "f"
-        is_row = kinds[4] == kinds[2] and kinds[3].shape in (kinds[2].shape[1:], (1, *kinds[2].shape[1:]))
-        if is_row and one_dtype and a in program.constants and _is_long(kinds[0].shape):
-            return (a, weight), b
-    return None
-
-
-def _rows(program: Program, at: Instruction, readers: dict[int, list[Instruction]]) -> tuple[int, int] | None:
-    """For a product with a constant beside a sum of rows, or that sum: the constant, and what both read."""
-    name = at.primitive.name
-    if name not in ("mm_tn", "sum") or type(g := at.operands[-1]) is not int or len(program.kinds[g].shape) != 2:
-        return None
-    products = [r for r in readers[g] if r.primitive.name == "mm_tn" and r.operands[1] == g != r.operands[0]]
-    sums = [
-        r for r in readers[g] if r.primitive.name == "sum" and r.params["axis"] == (0,) and not r.params["keepdims"]
-    ]
-    if len(products) != 1 or not sums or (at not in products and at not in sums):
-        return None
-    a = products[0].operands[0]
-    same = program.kinds[a].dtype == program.kinds[g].dtype == program.kinds[sums[0].output].dtype
-    return (a, g) if a in program.constants and same and _is_long(program.kinds[a].shape) else None
-
-
-def _is_long(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 and shape[0] >= max(4 * shape[1], _LEAST)

@@ -109,66 +109,103 @@ class _Absorbing:
     def changed(self) -> Program:
         """The program with one number less, or itself."""
         for i, at in reversed(list(enumerate(self.program.instructions))):
+            same: dict[int, int] = {}
             found = _times(self.program, at)
-            if found is None or not self._can(found[0], outermost=True):
-                continue
-            slot = self._times(*found, i)
-            same = {at.output: slot}
-            instructions = [
-                x for k, other in enumerate(self.program.instructions) for x in (*self.added.get(k, ()), other)
-            ]
-            return dead_code(
-                self.program.with_(
-                    instructions=tuple(
-                        x._replace(operands=tuple(same.get(v, v) if type(v) is int else v for v in x.operands))
-                        for x in instructions
-                    ),
-                    outputs=tuple(same.get(s, s) for s in self.program.outputs),
-                    kinds=self.kinds,
-                    constants=self.constants,
-                    groups=(),
-                )
-            )
+            if found is not None and self._can(found[0], outermost=True):
+                same = {at.output: self._times(*found, i)}
+            elif (found := self._divisor(at)) is not None:
+                above, (below, k) = at.operands[0], found
+                self.added.setdefault(i, [])
+                above = self._times(above, 1 / k, i)
+                slot, self.next = self.next, self.next + 1
+                self.kinds[slot] = self.kinds[at.output]
+                self.added[i].append(at._replace(operands=(above, below), output=slot))
+                same = {at.output: slot}
+            if same:
+                return self._written(same)
         return self.program
+
+    def _divisor(self, at: Instruction) -> tuple[int, float] | None:
+        """The divisor, and the number that it is multiplied by, if the dividend can take that in."""
+        if at.primitive.name != "div" or not all(type(x) is int for x in at.operands):
+            return None
+        above, below = at.operands
+        maker = self._maker(below)
+        found = None if maker is None else _times(self.program, maker)
+        fits = self.kinds[above] == self.kinds[below] == self.kinds[at.output]
+        return found if found is not None and fits and self._can(above, outermost=True) else None
+
+    def _written(self, same: dict[int, int]) -> Program:
+        instructions = []
+        for k, other in enumerate(self.program.instructions):
+            operands = tuple(same.get(v, v) if type(v) is int else v for v in other.operands)
+            instructions += [*self.added.get(k, ()), other._replace(operands=operands)]
+        return dead_code(
+            self.program.with_(
+                instructions=tuple(instructions),
+                outputs=tuple(same.get(s, s) for s in self.program.outputs),
+                kinds=self.kinds,
+                constants=self.constants,
+                groups=(),
+            )
+        )
 
     def _maker(self, s: int) -> Instruction | None:
         return self.program.instructions[self.places[s]] if len(self.reading.get(s, ())) == 1 else None
 
-    def _can(self, s: int, *, outermost: bool = False) -> bool:
+    def _can(self, s: Any, *, outermost: bool = False) -> bool:
         """Whether a factor of a value can be taken in by what that is computed from."""
+        if type(s) is not int:
+            return type(s.value) in (int, float)
         if s in self.fixed:
             return not outermost
         at = self._maker(s)
         if at is None:
             return False
-        if at.primitive.name in ("reshape", "neg"):
-            return type(at.operands[0]) is int and self._can(at.operands[0])
-        if at.primitive.name in ("add", "sub"):
-            return all(type(x) is int and self.kinds[x] == self.kinds[s] and self._can(x) for x in at.operands)
-        if at.primitive.name == "mm_nn":
-            return at.operands[0] in self.fixed and at.operands[0] not in self.constants
-        return _times(self.program, at) is not None
+        name, operands = at.primitive.name, at.operands
+        if name in ("reshape", "neg"):
+            return type(operands[0]) is int and self._can(operands[0])
+        if name in ("add", "sub"):
+            return all(type(x) is int and self.kinds[x] == self.kinds[s] and self._can(x) for x in operands)
+        if name == "mm_nn":
+            return operands[0] in self.fixed and operands[0] not in self.constants
+        return self._taking(at) is not None
 
-    def _times(self, s: int, k: float, place: int) -> int:
+    def _taking(self, at: Instruction) -> int | None:
+        """Which operand of a product or quotient takes in a factor: a number, or an array that can."""
+        if at.primitive.name not in ("mul", "div") or self.kinds[at.output].dtype.kind != "f":
+            return None
+        for i, x in enumerate(at.operands[: 1 if at.primitive.name == "div" else 2]):
+            if type(x) is Literal and type(x.value) in (int, float):
+                return i
+            # To multiply a number takes no time.
+            if type(x) is int and self.kinds[x] == ((), self.kinds[at.output].dtype) and len(at.operands) == 2:
+                return i
+        for i, x in enumerate(at.operands[: 1 if at.primitive.name == "div" else 2]):
+            if type(x) is int and self.kinds[x] == self.kinds[at.output] and x not in self.fixed and self._can(x):
+                return i
+        return None
+
+    def _times(self, s: Any, k: float, place: int) -> Any:
         """The slot of k times a value, which is written before an instruction."""
+        if type(s) is Literal:
+            return Literal(s.value * k)
         slot, self.next = self.next, self.next + 1
         self.kinds[slot] = self.kinds[s]
         if s in self.constants:
             self.constants[slot] = scaled_by(self.constants[s], k)
             return slot
-        if s in self.fixed:
-            operands: tuple[Any, ...] = (s, Literal(k))
-            new = Instruction(primitives["mul"], operands, {}, slot, self.program.instructions[place].line)
+        at = self._maker(s)
+        if s in self.fixed or at is None or self.kinds[s].shape == ():
+            line = self.program.instructions[place].line
+            new = Instruction(primitives["mul"], (s, Literal(k)), {}, slot, line)
+        elif (i := 0 if at.primitive.name == "mm_nn" else self._taking(at)) is not None:
+            operands = list(at.operands)
+            operands[i] = self._times(operands[i], k, place)
+            new = at._replace(operands=tuple(operands), output=slot)
         else:
-            at = self.program.instructions[self.places[s]]
-            scaled = _times(self.program, at)
-            if scaled is not None and at.primitive.name == "mul":
-                new = Instruction(primitives["mul"], (scaled[0], Literal(scaled[1] * k)), {}, slot, at.line)
-            elif at.primitive.name == "mm_nn":
-                new = at._replace(operands=(self._times(at.operands[0], k, place), at.operands[1]), output=slot)
-            else:
-                operands = tuple(self._times(x, k, place) for x in at.operands)
-                new = at._replace(operands=operands, output=slot)
+            operands = [self._times(x, k, place) for x in at.operands]
+            new = at._replace(operands=tuple(operands), output=slot)
         self.added.setdefault(place, []).append(new)
         return slot
 

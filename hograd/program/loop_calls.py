@@ -20,6 +20,7 @@ from hograd.program.closed import Closed, closed, example_of
 from hograd.program.derived import ProgramCall, Residue, Settings, Staged
 from hograd.program.factors import of_step
 from hograd.program.ir import Instruction
+from hograd.program.known import known
 from hograd.program.loops import ANSWERS, LOOP, PART, Answers, LoopCode, depending
 
 Floats = Sequence[bool]
@@ -116,7 +117,10 @@ def split(loop: Loop, values: Values) -> tuple[list[Any], list[Any], list[Any]]:
 
 def place(program: Any, loop: Loop, values: Values, examples: Sequence[Any]) -> list[Any]:
     """Put a loop over the steps that `program` describes into the program that is being captured."""
-    values = outside(program, loop.consts, values)
+    changed, more = known(program, values, loop.consts, loop.carry, loop.length, reverse=loop.reverse)
+    if changed is not program:
+        program = of_step(changed, loop.consts)
+    values = outside(program, loop.consts, [*values, *more])
     program, hoisted = values.pop(), values.pop()
     code = LoopCode(program, loop.consts + hoisted, loop.carry, loop.length, loop.reverse, of=loop.of)
     shown = [y if i < loop.carry else np.broadcast_to(y, (loop.length, *np.shape(y))) for i, y in enumerate(examples)]

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hograd.program.code_numpy import IN_PLACE, Generator
-from hograd.program.factors import with_border
+from hograd.program.borders import with_border
+from hograd.program.code_numpy import IN_PLACE
+from hograd.program.expressions import readers
 from hograd.program.ir import Instruction, Kind
+from hograd.program.level1 import FlatGenerator
 from hograd.program.loops import LoopCode
 from hograd.program.memory import by_columns, is_tall
 from hograd.program.ranges import views
@@ -29,7 +31,7 @@ def generated(code: LoopCode, *, scalars: bool) -> Callable[..., list[Any]]:
     return generator.objects["loop"]
 
 
-class LoopGenerator(Generator):
+class LoopGenerator(FlatGenerator):
     """The source of a loop: what its steps give and carry is written to where it stays at once, where that can be.
 
     What is carried into a step and stacked is carried in the stack: the step before writes it there. What is carried
@@ -40,8 +42,7 @@ class LoopGenerator(Generator):
         super().__init__(code.step, scalars=scalars)
         self.code = code
         step = code.step
-        #: Names of the places that slots are written to: rows of stacks, and buffers.
-        self.places: dict[int, str] = {}
+        # The places that slots are written to are rows of stacks, and buffers.
         made = {at.output for at in step.instructions}
         arrays = {s for s in made if step.kinds[s].shape and step.kinds[s].dtype.kind in "fc"}
         stacked, carried = step.outputs[code.carry :], step.inputs[code.consts : code.consts + code.carry]
@@ -59,8 +60,20 @@ class LoopGenerator(Generator):
             elif self._is_over(before, after) and not self._is_carried_again(k, after):
                 kind = step.kinds[before]
                 self.names[before] = self.places[after] = self.memory.take(kind.shape, kind.dtype)
+                self.overwritten[before] = after
+        self._forward_places()
         self.kept = {o for s in step.outputs for o in self.origins.get(s, (s,)) if not (o == s and s in self.places)}
         self.placed = self._placed()
+
+    def _forward_places(self) -> None:
+        """Compute what a multiple is added to in the place of the sum."""
+        reading = readers(self.program)
+        for i, at in reversed(list(enumerate(self.program.instructions))):
+            place, multiple = self.places.get(at.output, ""), self.multiples.get(at.output)
+            if multiple is None or not place.startswith(("row", "next")):
+                continue
+            if multiple.rest in self.numbers and reading[multiple.rest] == [i] and multiple.rest not in self.inside:
+                self.places[multiple.rest] = place
 
     def _is_over(self, before: int, after: int) -> bool:
         """Whether a value is read no more when the one is computed that could take its place."""
@@ -70,6 +83,13 @@ class LoopGenerator(Generator):
             # Its parts are written before it.
             return False
         return last < self.numbers[after] or (last == self.numbers[after] and at.primitive.name in IN_PLACE)
+
+    def _is_lent(self, s: int, at: Instruction) -> bool:
+        if s not in self.overwritten or self.last[s] != self.numbers[at.output]:
+            return False
+        after = self.program.instructions[self.numbers[self.overwritten[s]]]
+        last, new = self.last[at.output], self.numbers[after.output]
+        return last < new or (last == new and after.primitive.name in IN_PLACE)
 
     def _is_carried_again(self, k: int, after: int) -> bool:
         """Whether another value that is carried on may lie in the memory of this one."""

@@ -13,6 +13,7 @@ from hograd.program.closed import closed
 from hograd.program.cut import cut
 from hograd.program.factors import of_step, settled
 from hograd.program.ir import Instruction, Program, dead_code
+from hograd.program.known import known
 from hograd.program.loop_calls import Loop, call, outside, put, split
 from hograd.program.loops import LOOP, PART, LoopCode, depending
 from hograd.program.numbering import numbered
@@ -36,9 +37,13 @@ class Reversal:
         weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
         joint = closed(loop.staged.joint(self.wanted), [*loop.examples(values), *weights], loop.name)
         program = handed_on(joint.program, len(values), loop.carry)
-        program = of_step(remembered(program, len(values), loop.length), loop.consts, len(values))
+        program = dead_code(remembered(program, len(values), loop.length))
+        program, more = known(program, values, loop.consts, loop.carry, loop.length, reverse=loop.reverse)
+        self.values += more
+        count = len(self.values)
+        program = of_step(program, loop.consts, count)
         self.forth, self.back = cut(
-            program, len(values), len(kinds), lambda read: self._free(program, program.outputs[: len(kinds)], read)
+            program, count, len(kinds), lambda read: self._free(program, program.outputs[: len(kinds)], read)
         )
         self.weights = joint.program.inputs[len(values) :]
 

@@ -70,23 +70,25 @@ class Memory:
         self.lines: list[str] = []
         self.arrays: dict[str, Any] = {}
         self.free: dict[Any, list[str]] = {}
+        self.kinds: dict[str, Any] = {}
         self.known: dict[tuple[str, str], str] = {}
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-        """The name of a buffer that holds nothing now."""
-        waiting = self.free.get((shape, dtype))
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], *, by_rows: bool = False) -> str:
+        """The name of a buffer that holds nothing now; `by_rows`: it lies in memory row by row, even if it is tall."""
+        kind = shape, dtype, by_rows or not is_tall(shape)
+        waiting = self.free.get(kind)
         if waiting:
             return waiting.pop()
         name = f"b{len(self.arrays)}"
         made = f"empty({shape!r}, {dtype.char!r})"
-        if is_tall(shape):
+        if not kind[2]:
             made = f"empty({shape[::-1]!r}, {dtype.char!r}).T"
         self._add(name, made, {})
+        self.kinds[name] = kind
         return name
 
     def give_back(self, name: str) -> None:
-        array = self.arrays[name]
-        self.free.setdefault((array.shape, array.dtype), []).append(name)
+        self.free.setdefault(self.kinds[name], []).append(name)
 
     def view(self, name: str, change: str, objects: dict[str, Any]) -> str | None:
         """The name of a view, `change` of what `name` holds; None if that is no buffer, or if it would be a copy."""

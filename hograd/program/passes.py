@@ -78,13 +78,21 @@ def common_subexpressions(program: Program) -> Program:
 
 
 def identities(program: Program) -> Program:
-    """Without x + 0, x * 1, x / 1, --x, copies, and shapes or dtypes that are there already."""
+    """Without x + 0, x * 1, x / 1, --x, copies, and shapes or dtypes that are there already.
+
+    And with  relu(x) > 0  for  x > 0 , since a derivative then needs the one array and not both.
+    """
     same: dict[int, int] = {}
     made: dict[int, Instruction] = {}
+    rectified: dict[int, int] = {}
     kept = []
     for at in program.instructions:
         if any(x in same for x in at.reads()):
             at = at._replace(operands=tuple([same.get(x, x) if type(x) is int else x for x in at.operands]))
+        if at.primitive.name == "relu" and type(at.operands[0]) is int:
+            rectified[at.operands[0]] = at.output
+        elif at.primitive.name == "gt" and at.operands[0] in rectified and at.operands[1] == Literal(0):
+            at = at._replace(operands=(rectified[at.operands[0]], at.operands[1]))
         replacement = _simpler(program, at, made)
         if type(replacement) is int:
             same[at.output] = replacement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,6 +210,12 @@ def _follow(found: list[_Range]) -> bool:
     return [(a.of, a.stop) for a in found[:-1]] == [(b.of, b.start) for b in found[1:]]
 
 
+def lie_together(program: Program, slots: Sequence[int]) -> bool:
+    """Whether values lie one behind the other in one array."""
+    extents = _extents(program)
+    return _follow([extents.get(s) or _Range(s, 0, -1) for s in slots])
+
+
 def _extents(program: Program) -> dict[int, _Range]:
     """Where values that are views of others lie in these."""
     where: dict[int, _Range] = {}
@@ -271,6 +278,7 @@ def views(program: Program) -> Program:
             if _follow(sources) and _one_dtype(new, at, sources[0].of):
                 found = _Range(sources[0].of, sources[0].start, sources[-1].stop)
             else:
+                at = _with_runs(new, at, sources)
                 row = math.prod(new.kinds[at.output].shape[1:])
                 offsets = [row * i for i in at.params["offsets"]]
                 parts[at.output] = list(zip(at.operands, offsets, offsets[1:], strict=False))
@@ -286,6 +294,31 @@ def views(program: Program) -> Program:
             new.kept.append(at)
     new.program = program.with_(outputs=tuple(same.get(s, s) for s in program.outputs))
     return new.written()
+
+
+def _with_runs(new: _Writer, at: Instruction, sources: list[_Range]) -> Instruction:
+    """A concatenation to a flat array, where parts of it that lie together come as one."""
+    if len(new.kinds[at.output].shape) != 1:
+        return at
+    operands: list[int] = []
+    runs: list[_Range] = []
+    for x, found in zip(at.operands, sources, strict=True):
+        if runs and _follow([runs[-1], found]) and _one_dtype(new, at, found.of):
+            runs[-1] = _Range(found.of, runs[-1].start, found.stop)
+            operands[-1] = -1
+        else:
+            runs.append(found)
+            operands.append(x)
+    if len(runs) == len(sources):
+        return at
+    offsets = [0]
+    for i, found in enumerate(runs):
+        size = found.stop - found.start
+        offsets.append(offsets[-1] + size)
+        if operands[i] == -1:
+            operands[i] = new.slot(Kind((size,), new.kinds[at.output].dtype))
+            _view(new, found, at._replace(output=operands[i]))
+    return at._replace(operands=tuple(operands), params={**at.params, "offsets": tuple(offsets)})
 
 
 def _one_dtype(new: _Writer, at: Instruction, s: int) -> bool:

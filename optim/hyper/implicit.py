@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hograd import Tensor, as_tensor, func, graph, tree
+from hograd.core.levels import no_transforms
 from hograd.core.primitive import ops
 from hograd.errors import (
     ArgumentError,
@@ -20,7 +21,7 @@ from hograd.errors import (
     LinearAlgebraError,
     ShapeError,
 )
-from hograd.implicit import Iteration, System, no_transforms
+from hograd.implicit import Iteration, System
 from hograd.roots import Problem
 from optim.hyper.forward import _floating
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train

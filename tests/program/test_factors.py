@@ -5,8 +5,9 @@ import pytest
 
 import hograd as ho
 from hograd import func
+from hograd.program.borders import with_border
 from hograd.program.capture import capture
-from hograd.program.factors import linear, with_border
+from hograd.program.factors import linear
 from hograd.program.passes import optimize
 from hograd.program.replay_numpy import Replay
 

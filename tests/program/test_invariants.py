@@ -111,3 +111,24 @@ def test_a_view_of_what_is_carried_is_carried_too():
         x = ho.tensor(RNG.normal(size=4))
         for y, e in zip(ho.tree.leaves(ho.compile(run)(x)), ho.tree.leaves(run(x)), strict=True):
             np.testing.assert_allclose(y.numpy(), e.numpy(), rtol=1e-12)
+
+
+def test_many_short_rows_are_written_to_where_they_lie():
+    """A stack of 300 rows of 4 is one of the arrays that replays keep column by column elsewhere."""
+
+    def f(start, rate):
+        def step(carry, _, rate):
+            a, b = carry
+            b = 0.9 * b + rate * a
+            return (a - 0.01 * b, b), (a, b)
+
+        return ho.scan(step, (start, 0.0 * start), length=300, consts=(rate,))
+
+    start, rate = ho.tensor(RNG.normal(size=4)), ho.tensor(0.3)
+    for function in (
+        f,
+        ho.func.grad(lambda start, rate: sum((y**2).sum() for y in ho.tree.leaves(f(start, rate))), (0, 1)),
+    ):
+        found, expected = ho.compile(function)(start, rate), function(start, rate)
+        for y, e in zip(ho.tree.leaves(found), ho.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(y.numpy(), e.numpy(), rtol=1e-11, atol=1e-13)
