@@ -19,6 +19,11 @@ from hograd.core.dispatch import wrap
 from hograd.core.levels import state
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, CaptureError, MissingExtraError
+
+# What loops need is loaded with the rest, and not in the first call of a function that has one.
+from hograd.program import loop_numpy as _loop_numpy  # noqa: F401
+from hograd.program import loop_reverse as _loop_reverse  # noqa: F401
+from hograd.program import scan as _scan  # noqa: F401
 from hograd.program.capture import capture
 from hograd.program.derived import Executable, Settings, Staged, call
 from hograd.program.ir import Program

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hograd.program.blas import extension
 from hograd.program.code_numpy import Generator
 from hograd.program.expressions import readers
 from hograd.program.ir import Instruction, Literal, Program
 from hograd.program.memory import is_tall
 
+_BLAS = extension("_fblas")
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -66,17 +68,14 @@ def _is_flat(program: Program, s: int) -> bool:
 
 
 class FlatGenerator(Generator):
-    """A generator whose programs run often enough for SciPy to be loaded."""
+    """A generator of programs that do much with flat arrays."""
 
     def _written_inside(self) -> set[int]:
         self.multiples, inside = multiples(self.program, self._is_float)
         return inside
 
     def _blas(self, name: str) -> str:
-        if name not in self.objects:
-            from scipy.linalg import blas
-
-            self.objects[name] = getattr(blas, name)
+        self.objects[name] = getattr(_BLAS, name)
         return name
 
     def _number(self, c: Any, at: Instruction) -> tuple[str, str]:

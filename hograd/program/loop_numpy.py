@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import linecache
 from collections.abc import Callable
 from typing import Any
@@ -139,10 +140,10 @@ class LoopGenerator(FlatGenerator):
             old, new, place = self.names[before], self.names[after], self.places.get(after, "")
             if k in self.through:
                 j = self.through[k]
-                head.append(f"N{j} = [*Y{j}{turned}, empty_like(Y{j}[0])]")
-                head.append(f"copyto(N{j}[0], {old})")
-                each[0].extend([old, place])
-                each[1].extend([f"N{j}", f"N{j}[1:]"])
+                head.append(f"copyto(Y{j}{turned}[0], {old})")
+                head.append(f"{old} = Y{j}{turned}[0]")
+                each[0].append(place)
+                each[1].append(f"chain(Y{j}{turned}[1:], [empty_like({old})])")
                 if new != place:
                     end.append(f"copyto({place}, {new})")
                 changed.append((old, place))
@@ -157,7 +158,7 @@ class LoopGenerator(FlatGenerator):
         head += [*self.memory.lines, *begin]
         # What is carried out may lie in memory of an argument or of a stack.
         answers = [f"array({self._array(s)})" for s in carried] + [f"Y{j}" for j in range(len(outputs))]
-        self.objects.update(array=own, empty_like=np.empty_like, copyto=np.copyto)
+        self.objects.update(array=own, chain=itertools.chain, copyto=np.copyto, empty_like=np.empty_like)
         arguments += [f"X{j}" for j in range(len(sliced))] + [f"Y{j}" for j in range(len(outputs))]
         lines = [*head, f"for {', '.join(each[0])}, in zip({', '.join(each[1])}):"]
         lines += [f"    {line}" for line in [*self.lines, *end] or ["pass"]]

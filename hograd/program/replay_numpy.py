@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from hograd.program.borders import with_wider_slices
-from hograd.program.code_numpy import Generator
 from hograd.program.ir import Program
 from hograd.program.level1 import FlatGenerator
-from hograd.program.loops import has_loops
 
 #: Programs of more instructions are worth loading SciPy for.
 _MANY = 100
@@ -24,8 +22,7 @@ class Replay:
 
     def __init__(self, program: Program, name: str, *, reuse: bool = True, scalars: bool = True) -> None:
         program = with_wider_slices(program)
-        kind = FlatGenerator if len(program.instructions) > _MANY or has_loops(program) else Generator
-        generator = kind(program, reuse=reuse, scalars=scalars)
+        generator = FlatGenerator(program, reuse=reuse, scalars=scalars)
         self.source = generator.generate(name)
         file = f"<hograd program {name} {id(self):#x}>"
         exec(compile(self.source, file, "exec"), generator.objects)

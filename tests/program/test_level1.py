@@ -1,9 +1,13 @@
 """Sums with multiples, multiples and inner products of flat arrays as calls of BLAS: the same as NumPy's."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import hograd as ho
+from hograd.program.blas import extension
 from hograd.program.capture import capture
 from hograd.program.code_numpy import Generator
 from hograd.program.level1 import FlatGenerator
@@ -14,26 +18,26 @@ RNG = np.random.default_rng(0)
 X, Y, Z = RNG.normal(size=(3, 40))
 
 
-def both(function, *values):
-    """The source with BLAS, of a program that gives the same with and without."""
-    program = optimize(capture(lambda *tensors: list(function(*tensors)), values, "f"))
-    plain = Replay(program, "f")(*values)
-    generator = FlatGenerator(program)
+def replayed(generator, *values, times=1):
+    """The source, and the answers of the last of some calls with the same buffers."""
     source = generator.generate("f")
     exec(source, generator.objects)
     buffers = list(generator.memory.arrays.values())
     with np.errstate(all="ignore"):
-        for _ in range(2):  # the buffers hold something by then
-            found = generator.objects["f"](buffers, *[v.copy() for v in values])
-            for y, e in zip(found, plain, strict=True):
-                np.testing.assert_allclose(y, e, rtol=1e-13, atol=1e-13)
+        for _ in range(times):
+            answers = generator.objects["f"](buffers, *[v.copy() for v in values])
+    return source, answers
+
+
+def both(function, *values):
+    """The source with BLAS, of a program that gives the same with and without."""
+    program = optimize(capture(lambda *tensors: list(function(*tensors)), values, "f"))
+    plain, expected = replayed(Generator(program), *values)
+    source, found = replayed(FlatGenerator(program), *values, times=2)
+    for y, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(y, e, rtol=1e-13, atol=1e-13)
+    assert not any(name in plain for name in ("daxpy", "dscal", "ddot"))
     return source
-
-
-def test_programs_are_short_enough_for_numpy_alone():
-    program = optimize(capture(lambda x: [x * 2.0 + x.sin()], [X], "f"))
-    assert "daxpy" not in Replay(program, "f").source
-    assert "np.multiply" in Generator(program).generate("f")
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,31 @@ def test_masks_that_hardly_ever_hold():
     rows = ho.tensor(rows)
     for y, e in zip(ho.compile(f)(rows), f(rows), strict=True):
         np.testing.assert_allclose(y.numpy(), e.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("before", ["", "import scipy.linalg"])
+def test_blas_without_its_package(before):
+    code = f"""
+import sys
+import subprocess
+import sys
+
+import numpy as np
+{before}
+from hograd.program.blas import extension
+x, y = np.arange(3.0), np.ones(3)
+extension("_fblas").daxpy(x, y, 3, 2.0)
+assert y.tolist() == [1, 3, 5]
+assert "dgemm" in extension("cython_blas").__pyx_capi__
+assert ("scipy.linalg" in sys.modules) == bool({before!r})
+import scipy.linalg.blas
+import scipy.optimize
+assert scipy.linalg.blas.ddot(x, y) == extension("_fblas").ddot(x, y) == 13
+assert scipy.linalg.solve(2 * np.eye(3), y).tolist() == [0.5, 1.5, 2.5]
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_blas_from_its_package_where_the_file_is_not_found(monkeypatch):
+    monkeypatch.setattr("hograd.program.blas.EXTENSION_SUFFIXES", [".nowhere"])
+    assert extension.__wrapped__("_fblas").ddot(X, X) == pytest.approx(X @ X)

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from hograd.program.blas import extension
 from hograd.program.native.emit import Function, constant, type_of
 from hograd.program.native.schedule import Piece
 
@@ -226,9 +227,8 @@ class ProductWriter:
 def blas_address(single: bool) -> int:
     """The address of SciPy's gemm."""
     import ctypes
-    import importlib
 
-    capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__["sgemm" if single else "dgemm"]
+    capsule = extension("cython_blas").__pyx_capi__["sgemm" if single else "dgemm"]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]
