@@ -34,7 +34,9 @@ class Inner(Trace):
         self.alive: list[Any] = []
 
     def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
-        raise NotOneProgram("random numbers are drawn")
+        if self.supplied is not None:
+            return super().draw(made, again, generator)
+        raise RandomStep("random numbers are drawn")
 
     def check(self, args: Sequence[Any]) -> Sequence[Any]:
         return [self.local(arg) for arg in args]
@@ -73,6 +75,10 @@ class Inner(Trace):
 
 class NotOneProgram(CaptureError):
     """A step that cannot be captured once for all; its loop is captured step by step instead."""
+
+
+class RandomStep(NotOneProgram):
+    """A step that draws random numbers by itself."""
 
 
 def example_of(value: Any) -> Any:

@@ -10,12 +10,14 @@ import numpy as np
 from hograd import tree
 from hograd.core.custom import Values, is_recorded
 from hograd.core.dispatch import bare, wrap
+from hograd.core.levels import state
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import CaptureError
 from hograd.func.arguments import as_tensor
 from hograd.func.checkpoint import Again
-from hograd.program.closed import NotOneProgram, closed
+from hograd.program.closed import NotOneProgram, RandomStep, closed, example_of
+from hograd.program.draws import with_draws_ahead
 from hograd.program.loop_calls import Loop, call
 
 
@@ -114,7 +116,7 @@ def captured(
 
     Returns:
         (the carry at the end, tree of the answers, stacked); None if the steps cannot be one program, as where they
-        draw random numbers or ask in Python for the number of the step.
+        draw random numbers within an outer vmap, or ask in Python for the number of the step.
     """
     const_leaves, const_structure = tree.flatten(consts)
     carry_leaves, carry_structure = tree.flatten(carry)
@@ -148,10 +150,23 @@ def captured(
                 raise NotOneProgram(f"{name}: a step changes something that is no tensor.")
         return [*[as_tensor(y) for y, m in zip(new, moving, strict=True) if m], *map(as_tensor, given)]
 
-    steps = _Steps(flat, name, len(fixed), len(begun))
-    recorded = any(map(is_recorded, [*fixed, *begun, *sliced]))
+    def run(function: Callable[..., list[Any]], sliced: list[Any]) -> tuple[list[Any], list[Any]]:
+        recorded = any(map(is_recorded, [*fixed, *begun, *sliced]))
+        steps = _Steps(function, name, len(fixed), len(begun))
+        return steps.run(fixed, begun, sliced, how if recorded else None)
+
+    trace = state.trace
+    made = len(trace.draws), trace.state
     try:
-        end, stacks = steps.run(fixed, begun, sliced, how if recorded else None)
+        try:
+            end, stacks = run(flat, sliced)
+        except RandomStep:
+            # A first step may have been captured by itself, with its draws.
+            del trace.draws[made[0] :], trace.drawn[made[0] :]
+            trace.state = made[1]
+            shown = [example_of(x) for x in [*fixed, *begun]] + [example_of(x)[0] for x in sliced]
+            drawing, drawn = with_draws_ahead(flat, shown, len(numbers))
+            end, stacks = run(drawing, [*sliced, wrap(drawn)])
     except CaptureError:
         return None
     found = iter(end)

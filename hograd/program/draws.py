@@ -1,0 +1,128 @@
+"""Random draws of the steps of a loop: made for all steps before it, and taken by each step as slices."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hograd.core.custom import has_level
+from hograd.core.dispatch import bare, wrap
+from hograd.core.levels import state
+from hograd.core.primitive import ops
+from hograd.core.traced import Traced, user_line
+from hograd.program.capture import supplying, tracing
+from hograd.program.closed import Inner, NotOneProgram
+
+#: Whole numbers are kept as two parts, each of which a float64 holds exactly.
+_HALF = 2**26
+
+
+class Draw(NamedTuple):
+    """One draw of a step: how it is made now, and again in each run, and what it gives."""
+
+    made: Callable[[], Any]
+    again: Callable[[], Any]
+    generator: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def columns(self) -> int:
+        """How many floats hold it."""
+        return math.prod(self.shape) * (1 if self.dtype.kind == "f" else 2)
+
+
+class _Recording(Inner):
+    """Runs a step to see what it draws."""
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__(parent)
+        self.recorded: list[Draw] = []
+
+    def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
+        if self.supplied is not None:
+            return super().draw(made, again, generator)
+        self.generators.setdefault(id(generator), (generator, generator.bit_generator.state))
+        value = np.asarray(made())
+        self.recorded.append(Draw(made, again, generator, value.shape, value.dtype))
+        return value[()]
+
+
+def with_draws_ahead(
+    function: Callable[..., list[Any]], examples: Sequence[Any], length: int
+) -> tuple[Callable[..., list[Any]], Any]:
+    """A step that takes its random numbers as one more slice, and the stack of these for all steps.
+
+    They are drawn as without `compile`: step by step, and within a step in its order.
+
+    Args:
+        function: the step.
+        examples: arrays like its arguments.
+        length: number of steps.
+
+    Raises:
+        NotOneProgram: `vmap` decides whether its elements share the draws, which it does draw by draw.
+    """
+    trace = state.trace
+    if any(level.kind == "vmap" and level.number > trace.outer_level for level, _, _ in state.stack):
+        raise NotOneProgram("random numbers are drawn inside vmap")
+    with np.errstate(all="ignore"), tracing(_Recording(trace)) as recording:
+        inputs = [recording.input(x, user_line()) for x in examples]
+        function(*[Traced(x.value) for x in inputs])
+        draws: list[Draw] = recording.recorded
+
+    def made() -> Any:
+        return np.stack([_row([draw.made() for draw in draws]) for _ in range(length)])
+
+    def again() -> Any:
+        rows = [[draw.again() for draw in draws] for _ in range(length)]
+        if any(has_level(x) for row in rows for x in row):
+            return ops.stack([_row(row) for row in rows])
+        return wrap(np.stack([_row([bare(x) for x in row]) for row in rows]))
+
+    for draw in draws:
+        trace.generators.setdefault(id(draw.generator), (draw.generator, draw.generator.bit_generator.state))
+    ends = list(itertools.accumulate([draw.columns for draw in draws], initial=0))
+
+    def step(*values: Any) -> list[Any]:
+        *others, row = values
+        row = wrap(row)
+        taken = [_taken(row[a:b], draw) for a, b, draw in zip(ends, ends[1:], draws, strict=False)]
+        with supplying([bare(x) for x in taken]):
+            return function(*others)
+
+    return step, trace.draw(made, again, draws[0].generator)
+
+
+def _row(values: Sequence[Any]) -> Any:
+    """The draws of a step as one flat array of float64."""
+    if not any(map(has_level, values)):
+        parts = []
+        for x in map(np.asarray, values):
+            if x.dtype.kind == "f":
+                parts.append(np.ravel(x).astype(np.float64))
+            else:
+                high = x.astype(np.int64) // _HALF
+                parts += [np.ravel(high).astype(np.float64), np.ravel(x - high * _HALF).astype(np.float64)]
+        return np.concatenate(parts)
+    columns = []
+    for x in map(wrap, values):
+        if x.dtype.kind == "f":
+            columns.append(ops.reshape(ops.astype(x, np.float64), (-1,)))
+        else:
+            high = ops.floor_divide(x, _HALF)
+            columns += [ops.reshape(ops.astype(part, np.float64), (-1,)) for part in (high, x - high * _HALF)]
+    return ops.concatenate(columns)
+
+
+def _taken(row: Any, draw: Draw) -> Any:
+    """A draw from its part of a row."""
+    if draw.dtype.kind == "f":
+        return ops.astype(ops.reshape(row, draw.shape), draw.dtype)
+    count = math.prod(draw.shape)
+    high, low = (ops.astype(part, draw.dtype) for part in (row[:count], row[count:]))
+    return ops.reshape(high * _HALF + low, draw.shape)
