@@ -6,12 +6,14 @@ it pays to look for such places, since its step runs many times.
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hograd.core.primitive import primitives
+from hograd.program.expressions import readers
 from hograd.program.invariants import absorbed, stacked
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.linear import of_loop
@@ -47,12 +49,56 @@ def of_step(program: Program, consts: int, arguments: int | None = None) -> Prog
 
 def linear(program: Program) -> Program:
     """With factors behind sums and products, and constants taken out of them, where that leaves less to compute."""
-    for at in program.instructions:
-        if _factor(program.kinds, at) is not None and _size(program, at.output) >= _FEW:
-            moved = _later(program, at.output)
+    reading, places = readers(program), _places(program)
+    for s in [at.output for at in program.instructions]:
+        if s in places and _saves(program, s, reading, places):
+            moved = _later(program, s)
             if moved is not None and _work(moved) < _work(program):
                 program = moved
+                reading, places = readers(program), _places(program)
     return dead_code(_without_constants(program))
+
+
+def _places(program: Program) -> dict[int, int]:
+    return {at.output: i for i, at in enumerate(program.instructions)}
+
+
+def _saves(program: Program, origin: int, reading: dict[int, list[int]], places: dict[int, int]) -> bool:
+    """Whether less is computed if a factor is multiplied by later, seen from those alone that wait for it."""
+    kinds, instructions = program.kinds, program.instructions
+    found = _factor(kinds, instructions[places[origin]])
+    if found is None or _size(program, origin) < _FEW:
+        return False
+    pending: dict[int, tuple[int, _Factor]] = {origin: found}
+    more = -_size(program, origin)
+    waiting = sorted(set(reading[origin]))
+    while waiting:
+        i = heapq.heappop(waiting)
+        at = instructions[i]
+        if i < 0 or at.output in pending or not any(x in pending for x in at.reads()):
+            continue
+        again = _factor(kinds, at)
+        if again is not None and again[0] in pending:
+            c = pending[again[0]][1]
+            if isinstance(c, _Number) or isinstance(again[1], _Number):
+                more += 1
+                continue
+            more -= _size(program, at.output)
+            if c * again[1] == 1:
+                continue
+            pending[at.output] = at.output, c * again[1]
+        elif _absorbed(at, pending) is not None:
+            continue
+        elif (through := _through(kinds, at, pending)) is not None:
+            pending[at.output] = at.output, through
+        else:
+            for x in {x for x in at.reads() if x in pending}:
+                more += _size(program, x)
+                del pending[x]
+            continue
+        for j in reading[at.output]:
+            heapq.heappush(waiting, j)
+    return more + sum(_size(program, s) for s in set(program.outputs) if s in pending) < 0
 
 
 def settled(program: Program) -> Program:

@@ -105,25 +105,28 @@ class _Absorbing:
         self.next = max(self.kinds, default=0) + 1
         #: What to write before an instruction.
         self.added: dict[int, list[Instruction]] = {}
+        #: Slots that are computed in another way by now.
+        self.touched: set[int] = set()
 
     def changed(self) -> Program:
-        """The program with one number less, or itself."""
+        """The program with fewer numbers, or itself."""
+        same: dict[int, int] = {}
+        # What is computed last first: its number goes through those before it.
         for i, at in reversed(list(enumerate(self.program.instructions))):
-            same: dict[int, int] = {}
+            if at.output in self.touched:
+                continue
             found = _times(self.program, at)
             if found is not None and self._can(found[0], outermost=True):
-                same = {at.output: self._times(*found, i)}
+                same[at.output] = self._times(*found, i)
             elif (found := self._divisor(at)) is not None:
                 above, (below, k) = at.operands[0], found
-                self.added.setdefault(i, [])
+                self.touched.add(at.operands[1])
                 above = self._times(above, 1 / k, i)
                 slot, self.next = self.next, self.next + 1
                 self.kinds[slot] = self.kinds[at.output]
-                self.added[i].append(at._replace(operands=(above, below), output=slot))
-                same = {at.output: slot}
-            if same:
-                return self._written(same)
-        return self.program
+                self.added.setdefault(i, []).append(at._replace(operands=(above, below), output=slot))
+                same[at.output] = slot
+        return self._written(same) if same else self.program
 
     def _divisor(self, at: Instruction) -> tuple[int, float] | None:
         """The divisor, and the number that it is multiplied by, if the dividend can take that in."""
@@ -138,8 +141,9 @@ class _Absorbing:
     def _written(self, same: dict[int, int]) -> Program:
         instructions = []
         for k, other in enumerate(self.program.instructions):
-            operands = tuple(same.get(v, v) if type(v) is int else v for v in other.operands)
-            instructions += [*self.added.get(k, ()), other._replace(operands=operands)]
+            for at in (*self.added.get(k, ()), other):
+                operands = tuple(same.get(v, v) if type(v) is int else v for v in at.operands)
+                instructions.append(at if operands == at.operands else at._replace(operands=operands))
         return dead_code(
             self.program.with_(
                 instructions=tuple(instructions),
@@ -156,7 +160,7 @@ class _Absorbing:
     def _can(self, s: Any, *, outermost: bool = False) -> bool:
         """Whether a factor of a value can be taken in by what that is computed from."""
         if type(s) is not int:
-            return type(s.value) in (int, float)
+            return False
         if s in self.fixed:
             return not outermost
         at = self._maker(s)
@@ -176,7 +180,7 @@ class _Absorbing:
         if at.primitive.name not in ("mul", "div") or self.kinds[at.output].dtype.kind != "f":
             return None
         for i, x in enumerate(at.operands[: 1 if at.primitive.name == "div" else 2]):
-            if type(x) is Literal and type(x.value) in (int, float):
+            if type(x) is Literal and type(x.value) in (int, float) and 1e-15 < abs(x.value) < 1e15:
                 return i
             # To multiply a number takes no time.
             if type(x) is int and self.kinds[x] == ((), self.kinds[at.output].dtype) and len(at.operands) == 2:
@@ -190,6 +194,7 @@ class _Absorbing:
         """The slot of k times a value, which is written before an instruction."""
         if type(s) is Literal:
             return Literal(s.value * k)
+        self.touched.add(s)
         slot, self.next = self.next, self.next + 1
         self.kinds[slot] = self.kinds[s]
         if s in self.constants:

@@ -48,6 +48,18 @@ def test_factors_stay_where_moving_them_is_more_work():
     assert len(made(after, "mul")) <= len(made(before, "mul"))
 
 
+def test_numbers_that_are_computed_wait_too():
+    def f(x, y, s, r):
+        return [((x * s) / y * x.sin() * r).cos(), ((y * s).exp() + x * r).sum()]
+
+    values = SHIFT.numpy(), SHIFT.numpy() + 3, np.float64(0.3), np.float64(0.7)
+    before, after = same(f, *values)
+    assert [made(program, "mul").count((ROWS, 3)) for program in (before, after)] == [5, 4]
+    # Two that differ meet in a sum, and one that is read elsewhere stays.
+    before, after = same(lambda x, y, s, r: [((x * s) / y + x * r).cos(), y * s, (y * s).sin()], *values)
+    assert len(made(after, "mul")) == len(made(before, "mul"))
+
+
 def test_signs_turn_sums_into_differences():
     def f(x, y):
         negative = -x.sin()
