@@ -13,36 +13,57 @@ from optim.schedules import Schedule, value_at
 
 
 class Flat:
-    """Parameters one behind the other in one array, and the way back.
+    """Parameters one behind the other in one array, each bias behind its weight, and the way back.
 
     >>> import hograd as ho
-    >>> flat = Flat({"weight": ho.tensor([[1.0, 2.0]]), "bias": ho.tensor(3.0)})
-    >>> flat.joined({"weight": ho.tensor([[4.0, 5.0]]), "bias": ho.tensor(6.0)})
-    tensor([4., 5., 6.])
-    >>> flat.parts(ho.tensor([7.0, 8.0, 9.0]))
-    {'bias': tensor(7.), 'weight': tensor([[8., 9.]])}
+    >>> flat = Flat({"bias": ho.tensor([3.0, 4.0]), "weight": ho.tensor([[1.0, 2.0]])})
+    >>> flat.joined({"bias": ho.tensor([7.0, 8.0]), "weight": ho.tensor([[5.0, 6.0]])})
+    tensor([5., 6., 7., 8.])
+    >>> flat.parts(ho.tensor([5.0, 6.0, 7.0, 8.0]))["weight"]
+    tensor([[5., 6.]])
     """
 
     def __init__(self, params: Any) -> None:
         leaves, self.structure = tree.flatten(params)
         self.shapes = [tuple(leaf.shape) for leaf in leaves]
+        self.order = _order(self.shapes)
 
     def joined(self, params: Any) -> Tensor:
         """A tree like the parameters as one array."""
-        return concatenate([reshape(leaf, (-1,)) for leaf in tree.leaves(params)])
+        leaves = tree.leaves(params)
+        return concatenate([reshape(leaves[i], (-1,)) for i in self.order])
 
     def parts(self, flat: Tensor) -> Any:
         """The tree of such an array."""
-        parts, start = [], 0
-        for shape in self.shapes:
-            end = start + math.prod(shape)
-            parts.append(reshape(flat[start:end], shape))
+        parts, start = dict[int, Tensor](), 0
+        for i in self.order:
+            end = start + math.prod(self.shapes[i])
+            parts[i] = reshape(flat[start:end], self.shapes[i])
             start = end
-        return tree.unflatten(self.structure, parts)
+        return tree.unflatten(self.structure, [parts[i] for i in range(len(parts))])
 
     def state(self, state: dict[str, Any], form: Callable[[Any], Any]) -> dict[str, Any]:
         """A state of the optimizer with `form`, one of the above, of all that is like the parameters."""
         return {key: value if key == "step" else form(value) for key, value in state.items()}
+
+
+def _order(shapes: list[tuple[int, ...]]) -> list[int]:
+    """The numbers of arrays as they are, but for each bias (m) right behind the weight (n, m) that it stands beside.
+
+    Programs with NumPy compute both with one product then.
+    """
+    order, i = list[int](), 0
+    while i < len(shapes):
+        first, second = (*shapes[i : i + 2], ())[:2]
+        if len(first) == 2 and second == first[1:]:
+            order += [i, i + 1]
+        elif len(second) == 2 and first == second[1:]:
+            order += [i + 1, i]
+        else:
+            order.append(i)
+            i -= 1
+        i += 2
+    return order
 
 
 def flat_for(optimizer: Optimizer, params: Any) -> Flat | None:

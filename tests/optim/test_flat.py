@@ -8,7 +8,7 @@ import optim
 from hograd.program.loops import LOOP
 from optim.base import Optimizer
 from optim.hyper import Bilevel, Reverse, hypergradient, train
-from optim.hyper.flat import flat_for
+from optim.hyper.flat import Flat, flat_for
 from optim.schedules import Cosine, PerStep
 
 RNG = np.random.default_rng(0)
@@ -114,6 +114,17 @@ def test_a_subclass_with_a_rule_of_its_own_has_to_say_so_again():
     for optimizer in (Normalised(lr=0.1), Own()):
         run = lambda lr, o=optimizer: train(problem(), o.replace(lr=lr), 3)[0]  # noqa: E731
         agree(ho.compile(run)(ho.tensor(0.1)), run(ho.tensor(0.1)), rtol=1e-12)
+
+
+def test_each_bias_lies_behind_its_weight():
+    shapes = {"a": [(3, 2), (2,), (2, 2), (2,)], "b": [(2,), (3, 2), (2,), (2, 2)], "c": [(2,), (2,), (4, 2), ()]}
+    orders = {"a": [0, 1, 2, 3], "b": [1, 0, 3, 2], "c": [0, 2, 1, 3]}
+    for name, given in shapes.items():
+        params = [ho.tensor(RNG.normal(size=shape)) for shape in given]
+        flat = Flat(params)
+        assert flat.order == orders[name]
+        agree(flat.parts(flat.joined(params)), params, rtol=0)
+    assert Flat([ho.ones(2), ho.ones(3)]).order == [0, 1]
 
 
 @pytest.mark.parametrize("checkpoint", ["none", "sqrt", 2, "binomial"])
