@@ -6,7 +6,7 @@ import contextlib
 import gc
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Trace:
         state: how many random draws have been made; set back, they are repeated.
         supplied: the draws of a function that has been captured before, whose derivative is being captured.
         outer_level: only vmaps above this level are seen by draws.
+        passes: names of those that the steps of loops go through, or None for all.
         scope: 0, or a number for what is computed a second time in order not to be kept.
     """
 
@@ -45,6 +46,7 @@ class Trace:
         self.state = 0
         self.supplied: Sequence[Any] | None = None
         self.outer_level = 0
+        self.passes: tuple[str, ...] | None = None
         # With their states before: capturing draws nothing, the run that follows does.
         self.generators: dict[int, Any] = {}
         # Tensors of outside, before they were changed in place.
@@ -228,9 +230,15 @@ def supplying(draws: Sequence[Any]) -> Iterator[None]:
         trace.supplied, trace.state, trace.outer_level = before
 
 
-def capture(function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str) -> Program:
-    """The program of a function of tensors that returns a list of them, as it runs on these arrays."""
+def capture(
+    function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str, passes: Iterable[str] | None = None
+) -> Program:
+    """The program of a function of tensors that returns a list of them, as it runs on these arrays.
+
+    `passes`: names of those that the steps of its loops go through, or None for all.
+    """
     with np.errstate(all="ignore"), tracing() as trace:
+        trace.passes = None if passes is None else tuple(passes)
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         given: list[Tensor] = [Traced(x.value) for x in inputs]
         outputs = [trace.output(y, name) for y in function(*given)]

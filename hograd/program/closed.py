@@ -28,6 +28,7 @@ class Inner(Trace):
     def __init__(self, parent: Trace) -> None:
         super().__init__()
         self.parent = parent
+        self.passes = parent.passes
         self.mapped: dict[Any, Any] = {}
         self.found: list[tuple[Any, Any]] = []
         # Identities stay taken while their objects live.

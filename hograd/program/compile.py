@@ -168,7 +168,7 @@ class Compiled:
                 result = self.function(*bound.args, **bound.kwargs)
             return entry.flatten(result)
 
-        program = capture(flat, [example(v) for v in dynamic], self.name)
+        program = capture(flat, [example(v) for v in dynamic], self.name, self.settings.passes)
         entry.executable = Executable(program, self.name, self.settings)
         entry.staged = Staged.of(entry.executable, flat)
         return entry
@@ -256,7 +256,8 @@ def compile(
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.
-        passes: names of the optimising passes that run, of `hograd.program.passes.PASSES`; default all.
+        passes: names of the optimising passes that run, of `hograd.program.passes.PASSES`, also on the steps of loops;
+            default all.
         threads: of the backend "native", how many threads may share the work along a batch that was mapped; default
             `OMP_NUM_THREADS`, or the number of processors.
 

@@ -92,7 +92,8 @@ class Staged:
     def executable(self, values: Sequence[Any]) -> Executable:
         key = _kinds(values)
         if key not in self.executables:
-            self.executables[key] = Executable(capture(self.function, values, self.name), self.name, self.settings)
+            program = capture(self.function, values, self.name, self.settings.passes)
+            self.executables[key] = Executable(program, self.name, self.settings)
         return self.executables[key]
 
     def cut(self, wanted: tuple[bool, ...], values: Sequence[Any]) -> tuple[Executable, Executable]:
@@ -102,7 +103,7 @@ class Staged:
             program = self.executable(values).program
             kinds = [program.kinds[s] for s in program.outputs]
             weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
-            joint = capture(self.joint(wanted), [*values, *weights], self.name)
+            joint = capture(self.joint(wanted), [*values, *weights], self.name, self.settings.passes)
             forward, backward = cut(optimize(joint, before_cut(self.settings.passes)), len(values), len(kinds))
             self.cuts[key] = (
                 Executable(forward, f"{self.name}_forward", self.settings),

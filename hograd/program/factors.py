@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hograd.core.levels import state
 from hograd.core.primitive import primitives
 from hograd.program.expressions import readers
 from hograd.program.invariants import absorbed, stacked
@@ -42,9 +43,23 @@ def of_step(program: Program, consts: int, arguments: int | None = None) -> Prog
         consts: how many inputs are constants of the loop.
         arguments: how many inputs the step has, all by default; those behind are cotangents.
     """
-    program = optimize(program, [name for name in PASSES if name not in _NOT_OF_STEPS])
-    program = of_loop(program, consts, len(program.inputs) if arguments is None else arguments)
-    return absorbed(views(stacked(ranges(linear(program)), consts)), consts)
+    chosen = [name for name in PASSES if is_on(name)]
+    program = optimize(program, [name for name in chosen if name not in _NOT_OF_STEPS])
+    if "linear" in chosen:
+        program = linear(of_loop(program, consts, len(program.inputs) if arguments is None else arguments))
+    if "ranges" in chosen:
+        program = ranges(program)
+    if "linear" in chosen:
+        program = stacked(program, consts)
+    if "ranges" in chosen:
+        program = views(program)
+    return absorbed(program, consts) if "linear" in chosen else program
+
+
+def is_on(name: str) -> bool:
+    """Whether steps of loops in what is being captured go through a pass."""
+    passes = None if state.trace is None else state.trace.passes
+    return passes is None or name in passes
 
 
 def linear(program: Program) -> Program:
