@@ -116,6 +116,10 @@ class FlatGenerator(Generator):
         else:
             out = self._destination(at, kind, safe=False)
         number, condition = self._number(multiple.number, at)
+        if out is not None and out == y and self._overlap(out, x):
+            # The array shows what it is added to in another order.
+            self.lines.append(f"{function}({out}, {number} * {x}, {out})")
+            return True
         if out is None or self._overlap(out, x):
             # The array itself is written over, or the answer lies in new memory.
             into = "" if out is None else f", {out}"

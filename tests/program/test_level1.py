@@ -170,3 +170,15 @@ assert scipy.linalg.solve(2 * np.eye(3), y).tolist() == [0.5, 1.5, 2.5]
 def test_blas_from_its_package_where_the_file_is_not_found(monkeypatch):
     monkeypatch.setattr("hograd.program.blas.EXTENSION_SUFFIXES", [".nowhere"])
     assert extension.__wrapped__("_fblas").ddot(X, X) == pytest.approx(X @ X)
+
+
+def test_an_array_with_a_multiple_of_a_view_of_itself():
+    square = RNG.normal(size=(6, 6))
+    both(lambda x, s: [((r := x.exp()) + s * r.T).cos(), ((q := x.sin()) - s * q[::-1]).cos()], square, np.float64(0.3))
+    both(lambda x: [((r := x.exp()) + 0.5 * r[::-1]).cos(), ((q := x.sin()) - 0.5 * q[::-1]).cos()], X)
+
+    def f(x, s):
+        return ho.scan(lambda c, _, s: (c - s * c.T, (c + s * c[::-1]).sum()), x, length=4, consts=(s,))
+
+    for y, e in zip(*[ho.tree.leaves(g(ho.tensor(square), ho.tensor(0.3))) for g in (ho.compile(f), f)], strict=True):
+        np.testing.assert_allclose(y.numpy(), e.numpy(), rtol=1e-12)
