@@ -31,3 +31,12 @@ class OutputError(UsageError):
 
 class DivergedError(ExperimentError):
     """A loss or a hypergradient became non-finite; what was written before stays."""
+
+
+class Refused(UsageError):
+    """A config whose parts are right one by one and cannot work together; `key` is the dotted key to mend."""
+
+    def __init__(self, key: str, reason: str):
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
