@@ -1,0 +1,82 @@
+"""Networks as components: each is made for the shape of one example and a number of outputs."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, Literal
+
+import hograd as ho
+from experiments.components.registry import register
+from experiments.components.types import Count
+from hograd import nn
+
+#: What may stand after each layer.
+ACTIVATIONS = {
+    "relu": ho.relu,
+    "tanh": ho.tanh,
+    "sigmoid": ho.sigmoid,
+    "softplus": ho.softplus,
+    "gelu": ho.gelu,
+    "silu": ho.silu,
+    "elu": ho.elu,
+}
+
+Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu"]
+
+
+@register("model")
+def linear(shape: tuple[int, ...], outputs: int, /, *, bias: bool = True, start: Literal["zero", "random"] = "random"):
+    """A linear map of all numbers of an example.
+
+    Args:
+        bias: whether a constant is added.
+        start: "zero", or "random" as PyTorch's layers begin.
+    """
+    begin: Any = nn.init.zeros if start == "zero" else None
+    return nn.mlp([math.prod(shape), outputs], bias=bias, weight_init=begin, bias_init=begin)
+
+
+@register("model")
+def mlp(
+    shape: tuple[int, ...],
+    outputs: int,
+    /,
+    *,
+    hidden: tuple[Count, ...] = (64,),
+    activation: Activation = "relu",
+    bias: bool = True,
+    norm: Literal["none", "layer"] = "none",
+):
+    """A fully connected network.
+
+    Args:
+        hidden: widths of the hidden layers.
+        activation: after each of them.
+        bias: whether the layers have biases.
+        norm: what stands before each activation.
+    """
+    made = nn.layer_norm if norm == "layer" else None
+    return nn.mlp([math.prod(shape), *hidden, outputs], ACTIVATIONS[activation], bias=bias, norm=made)
+
+
+@register("model")
+def conv4(
+    shape: tuple[int, ...],
+    outputs: int,
+    /,
+    *,
+    filters: Count = 32,
+    norm: Literal["transductive", "running", "group", "none"] = "transductive",
+    activation: Activation = "relu",
+):
+    """Four blocks of convolution, normalisation and pooling: the backbone of few-shot learning.
+
+    Args:
+        filters: channels of every block.
+        norm: statistics of batch norm ("transductive": of the batch, also in tests; "running": averages), group norm,
+            or none.
+        activation: after each normalisation.
+    """
+    made: Any = {"none": None, "group": partial(nn.group_norm, math.gcd(8, filters))}.get(norm, norm)
+    return nn.conv4(shape, outputs, filters=filters, norm=made, activation=ACTIVATIONS[activation])

@@ -1,0 +1,218 @@
+"""From a file and the command line to a checked config and the experiment that it describes. Nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from experiments.components import derive, registry
+from experiments.components.registry import Choice, nearest
+from experiments.configuration import check
+from experiments.configuration.check import MISTAKES, Checker, Problem
+from experiments.configuration.compose import compose, split_key
+from experiments.configuration.settings import Settings
+from experiments.configuration.source import Node, dotted, found, shortened
+from experiments.errors import ConfigError, Refused, UsageError
+
+if TYPE_CHECKING:
+    from experiments.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A checked config: the keys that all have, and the experiment with its sections."""
+
+    path: Path
+    settings: Settings
+    choice: Choice
+    #: What was left out because another layer chose another component.
+    notes: tuple[str, ...]
+    root: Node = dataclasses.field(repr=False)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The resolved config: every key with its value or default, as plain values."""
+        general = check.plain(self.settings)
+        if self.settings.module is not None:
+            general["module"] = [str(path) for path in modules(self.path, self.settings.module)]
+        options = {key: check.plain(value) for key, value in self.choice.options.items()}
+        return {"experiment": self.choice.name, **general, **options}
+
+    def build(self) -> Experiment:
+        """Make the experiment, which refuses what cannot work.
+
+        Raises:
+            ConfigError: with the place of the key to mend.
+        """
+        try:
+            experiment = self.choice.build()
+            experiment.check()
+        except Refused as error:
+            parts = split_key(error.key)
+            raise ConfigError(f"{_place(self.root, parts)}: {error}") from None
+        _expect_fits(experiment.memory())
+        return experiment
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Config:
+    """The checked config in the file `path`, with overrides such as `"outer.steps=5"` applied.
+
+    Args:
+        path: a YAML file.
+        overrides: each `key=value`, the value in YAML.
+        trust: whether the modules that it names may be run.
+
+    Raises:
+        ConfigError: the file cannot be read, or some of its keys or overrides cannot be used: one line for each.
+    """
+    return checked(compose(path, overrides), Path(path), trust)
+
+
+def experiment_from(values: Mapping[str, Any]) -> Experiment:
+    """The experiment of a resolved config, in another process say."""
+    config = checked(check.node_of(values), Path("config.yaml"), trust=True)
+    return config.choice.build()
+
+
+def checked(root: Node, path: Path, trust: bool) -> Config:
+    """Check the values of a config."""
+    checker = Checker()
+    general = derive.options(Settings)
+    names = [option.name for option in general]
+    given = root.value
+    settings_values = checker.options({k: v for k, v in given.items() if k in names}, general, root, ())
+    settings = None
+    if settings_values is not None:
+        try:
+            settings = Settings(**settings_values)
+        except ValueError as error:
+            key = str(error).partition(":")[0]
+            checker.problems.append(Problem(given.get(key, root).place, str(error)))
+    if settings is not None and settings.module is not None:
+        _run_modules(given["module"], modules(path, settings.module), trust)
+    choice = _experiment(checker, root, {k: v for k, v in given.items() if k not in names}, names)
+    if checker.problems or settings is None:
+        raise ConfigError(*_lines(checker.problems))
+    return Config(path, settings, choice, tuple(checker.notes), root)
+
+
+def _experiment(checker: Checker, root: Node, given: dict[str, Node], general: list[str]) -> Any:
+    known = registry.components("experiment")
+    node = given.pop("experiment", None)
+    if node is None:
+        raise ConfigError(f"{root.place}: the key 'experiment' is missing; its value is one of: {', '.join(known)}")
+    if not isinstance(node.value, str):
+        raise ConfigError(f"{node.place}: experiment: found {found(node.plain())}, expected one of: {', '.join(known)}")
+    component = registry.find("experiment", node.value)
+    if component is None:
+        raise ConfigError(f"{node.place}: unknown experiment '{shortened(node.value)}'{nearest(node.value, known)}")
+    options = derive.options(component.make, "experiment", component.supplied)
+    values = checker.options(given, options, root, (), extra=tuple(general))
+    return None if values is None else Choice("experiment", component.name, values, component.make)
+
+
+def _lines(problems: list[Problem]) -> list[str]:
+    ordered = [str(problem) for problem in sorted(problems, key=lambda problem: problem.place.order)]
+    unique = list(dict.fromkeys(ordered))
+    left = len(unique) - MISTAKES
+    return unique if left <= 0 else [*unique[:MISTAKES], f"... and {left} more"]
+
+
+def modules(path: Path, names: str | Sequence[str]) -> list[Path]:
+    """The files of the key `module`, from where the config is."""
+    return [
+        (path.parent / Path(name).expanduser()).resolve() for name in ([names] if isinstance(names, str) else names)
+    ]
+
+
+def _run_modules(node: Node, files: Sequence[Path], trust: bool) -> None:
+    if not trust:
+        raise ConfigError(
+            f"{node.place}: module: {', '.join(file.name for file in files)} would be run as Python code, which can do "
+            "anything on this machine. If you trust it, add --trust"
+        )
+    for file in files:
+        run_module(file, f"{node.place}: module: ")
+
+
+def run_module(file: Path, where: str = "") -> None:
+    """Import a Python file, once, so that it registers its components."""
+    name = f"hograd_module_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return
+    if not file.is_file():
+        raise ConfigError(f"{where}{file} is no file")
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{where}{file} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{where}{file} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _place(root: Node, parts: Sequence[str]) -> Any:
+    """Where a dotted key was written, or else what contains it."""
+    node = root
+    for index in range(len(parts)):
+        if isinstance(node.value, list) and parts[index].isdigit() and int(parts[index]) < len(node.value):
+            node = node.value[int(parts[index])]
+        elif isinstance(node.value, dict) and parts[index] in node.value:
+            node = node.value[parts[index]]
+        else:
+            break
+    return node.place
+
+
+def _expect_fits(needed: int) -> None:
+    """Refuse what cannot fit in memory, before any work."""
+    available = _memory()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"the largest task needs about {needed / 1e9:.3g} GB of memory, and there are {available / 1e9:.3g} GB; "
+            "lower the number of steps, or the sizes, or keep fewer steps by checkpoint=sqrt of the method"
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of this machine, or of the part of it that this process may use; None where that cannot be told."""
+    sizes = []
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            sizes.append(int(Path(file).read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(sizes) if sizes else None
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """A resolved config as YAML that `load` reads back."""
+    return yaml.safe_dump(dict(values), sort_keys=False, default_flow_style=None, width=78, allow_unicode=True)
+
+
+def description(path: str | Path) -> str:
+    """The description in the config `path`, without checking the rest of it."""
+    node = compose(path).value.get("description")
+    return "" if node is None or node.value is None else str(node.value).strip()
+
+
+def differing(values: Mapping[str, Any], config: Config) -> list[str]:
+    """Keys whose value is not the default."""
+    general = {option.name: check.plain(check.default(option)) for option in derive.options(Settings)}
+    known = derive.options(config.choice.make, "experiment")
+    defaults = general | {option.name: check.plain(check.default(option)) for option in known if not option.required}
+    return [dotted((key,)) for key, value in values.items() if key in defaults and defaults[key] != value]

@@ -1,0 +1,1 @@
+"""Experiments that a config describes, made of components."""
