@@ -50,17 +50,21 @@ def strong_wolfe(
         most: how many lengths to try.
 
     Returns:
-        The point; if none was found, a lower one than `start`, or None. Source: Nocedal and Wright (2006), section 3.5,
+        The point; one where the value is -inf, as soon as it is met; if none was found, a lower one than `start`, or
+        None. Source: Nocedal and Wright (2006), section 3.5,
         with cubic interpolation.
     """
     low, high = start, None
     length = first
     for _ in range(most):
         point = at(length)
+        if point.value == -math.inf and not math.isnan(point.slope):
+            return point
         finite = math.isfinite(point.value) and math.isfinite(point.slope)
-        enough = point.value <= start.value + decrease * length * start.slope or (
-            point.value <= start.value + slack and point.slope <= (2 * decrease - 1) * start.slope
-        )
+        if abs(point.value - start.value) <= slack:
+            enough = point.slope <= (2 * decrease - 1) * start.slope
+        else:
+            enough = point.value <= start.value + decrease * length * start.slope
         if not finite or not enough or point.value > low.value + slack:
             high = point
         elif abs(point.slope) <= -curvature * start.slope:

@@ -13,11 +13,17 @@ import numpy as np
 from hograd import as_tensor, custom_root, func, tree
 from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, DtypeError
 from optim.line_search import Point, strong_wolfe
+from optim.stationary import Stationary
 
 REASONS = {
     "gradient": "the gradient is small enough",
     "steps": "it took as many steps as it may",
     "line search": "no step along the direction lowers the loss",
+    "unbounded": "the loss falls without end",
+}
+
+REMEDIES = dict.fromkeys(REASONS, "Let it take more `steps`, scale the parameters alike, or raise `tolerance`.") | {
+    "unbounded": "It has no minimum to be found or differentiated: add a regularizer, or bounds by optim.constraints."
 }
 
 TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-10}
@@ -25,6 +31,9 @@ TOLERANCES = {2: 1e-2, 4: 1e-4, 8: 1e-10}
 
 IDLE = 100
 """After so many steps in a row that lower neither the loss nor the gradient, rounding is all that is left."""
+
+BEYOND = 1e10
+"""A step by so many times the size of the parameters, after which the loss falls as before, leads nowhere."""
 
 
 class Minimum(NamedTuple):
@@ -36,7 +45,8 @@ class Minimum(NamedTuple):
         gradient: the largest element of its gradient there, absolute.
         steps: number of steps taken.
         evaluations: number of times that the loss and its gradient were computed.
-        reason: why the solver stopped: "gradient", which it was to make small, "steps" or "line search".
+        reason: why the solver stopped: "gradient", which it was to make small, "steps", "line search", or "unbounded"
+            where the loss falls without end and has no minimum.
     """
 
     params: Any
@@ -57,8 +67,11 @@ class Minimizer:
     """A solver that minimises a loss by a line search along directions that a subclass chooses.
 
     Args:
-        tolerance: stop when no element of the gradient exceeds tolerance * max(1, largest parameter); by default 1e-10,
-            1e-4 if a parameter has single precision, and 1e-2 if one has half.
+        tolerance: stop when no element of the gradient exceeds tolerance * max(1, |its parameter|) * min(1, c), with c
+            the largest curvature, the change of an element by that of its parameter, and when by its own curvature each
+            parameter is nearer to the zero of its slope than sqrt(tolerance) * max(1, |it|). By default 1e-10, 1e-4
+            if a parameter has single precision, and 1e-2 if one has half. A gradient that no step makes smaller, and
+            that is nothing but the rounding of the parameters, is small enough, too.
         steps: how many steps to take at most, >= 0.
         decrease, curvature: of the strong Wolfe conditions, 0 < decrease < 1/2 and decrease < curvature < 1.
     """
@@ -108,7 +121,8 @@ class Minimizer:
             DtypeError: a parameter is not floating.
 
         A solver that stops without a gradient as small as was asked for says so in `reason`, and warns with
-        `ConvergenceWarning`: derivatives are no more accurate than the solution.
+        `ConvergenceWarning`: derivatives are no more accurate than the solution. A saddle that it meets is a
+        solution to it: the gradient is 0.
         """
         begun = self._floating(params)
         found: list[Minimum] = []
@@ -160,41 +174,65 @@ class Minimizer:
                     f"{type(self).__name__}: where it begins the loss is {value} and the largest element of its "
                     f"gradient {_largest(gradient)}; begin where both are finite."
                 )
-            point, taken, reason = Point(0.0, value, 0.0, flat.value, gradient), 0, "gradient"
-            slack = 100 * float(np.finfo(f"f{coarsest}").eps)
-            lowest, flattest, idle = value, _largest(gradient), 0
+            epsilon = float(np.finfo(f"f{coarsest}").eps)
             tolerance = TOLERANCES[coarsest] if self.tolerance is None else self.tolerance
-            directions = self.directions(point)
-            proposed = next(directions)
-            while _largest(point.gradient) > tolerance * max(1.0, _largest(point.x)):
-                if taken == self.steps:
-                    reason = "steps"
-                    break
-                stepped = self._step(evaluate, slack, point, *proposed)
-                if stepped is None:
-                    # The memory of the past may mislead; the gradient alone does not.
-                    directions = self.directions(point)
-                    stepped = self._step(evaluate, slack, point, *next(directions))
-                if stepped is not None:
-                    better = stepped.value < lowest or _largest(stepped.gradient) < flattest
-                    lowest, flattest = min(lowest, stepped.value), min(flattest, _largest(stepped.gradient))
-                    idle = 0 if better else idle + 1
-                if stepped is None or idle == IDLE:
-                    reason = "line search"
-                    break
-                taken += 1
-                point = stepped
-                proposed = directions.send(point)  # type: ignore[attr-defined]
+            stationary = Stationary(lambda x: evaluate(x)[1], tolerance, epsilon)
+            begun = Point(0.0, value, 0.0, flat.value, gradient)
+            point, taken, reason = self._descend(evaluate, begun, stationary, 100 * epsilon)
         solution = tree.detach(_in_dtypes(unravel(as_tensor(point.x)), params))
         if reason != "gradient":
             warnings.warn(
                 f"{type(self).__name__} stopped after {taken} steps, since {REASONS[reason]}; the gradient is "
-                f"{_largest(point.gradient):.1e}. Let it take more `steps`, scale the parameters alike, or raise "
-                "`tolerance`.",
+                f"{_largest(point.gradient):.1e}. {REMEDIES[reason]}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return Minimum(solution, as_tensor(point.value), _largest(point.gradient), taken, evaluations, reason)
+
+    def _descend(self, evaluate: Any, begun: Point, stationary: Stationary, slack: float) -> tuple[Point, int, str]:
+        """The last point, the number of steps to it, and why no further one was taken."""
+        point, taken, far = begun, 0, False
+        lowest, flattest, idle = begun.value, _largest(begun.gradient), 0
+        steepest = flattest
+        directions = self.directions(point)
+        proposed = next(directions)
+        while True:
+            verdict = stationary.judge(point.x, point.gradient, far)
+            if verdict.solved:
+                return point, taken, "gradient"
+            far = verdict.far
+            vanishing = stationary.tolerance**2 * min(1.0, steepest)
+            if far and (abs(point.gradient) <= vanishing * np.maximum(1.0, abs(point.x))).all():
+                return point, taken, "unbounded"
+            if taken == self.steps:
+                return point, taken, "steps"
+            stepped = self._step(evaluate, slack, point, *proposed)
+            if stepped is None:
+                # The memory of the past may mislead; the gradient alone does not.
+                directions = self.directions(point)
+                stepped = self._step(evaluate, slack, point, *next(directions))
+            if stepped is not None:
+                if self._falls_on(point, stepped):
+                    return (stepped if math.isfinite(stepped.value) else point), taken, "unbounded"
+                better = stepped.value < lowest or _largest(stepped.gradient) < flattest
+                lowest, flattest = min(lowest, stepped.value), min(flattest, _largest(stepped.gradient))
+                steepest = max(steepest, _largest(stepped.gradient))
+                idle = 0 if better else idle + 1
+            stuck = stepped is None or idle == IDLE
+            if (stuck or idle % 10 == 5) and stationary.rounded(point.x, point.gradient, begun.x):
+                return point, taken, "gradient"
+            if stepped is None or stuck:
+                return point, taken, "unbounded" if far else "line search"
+            point, taken = stepped, taken + 1
+            proposed = directions.send(point)  # type: ignore[attr-defined]
+
+    def _falls_on(self, before: Point, after: Point) -> bool:
+        """Whether the loss is -inf after a step, or falls as steeply as before after one that was immense."""
+        if after.value == -math.inf:
+            return True
+        moved = _largest((after.x - before.x) / np.maximum(1.0, abs(before.x)))
+        slope = float(before.gradient @ (after.x - before.x)) / after.length
+        return moved > BEYOND and after.slope < self.curvature * slope < 0
 
     def _floating(self, params: Any) -> Any:
         """The parameters as tensors; an error unless all are floating."""

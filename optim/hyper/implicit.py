@@ -30,6 +30,9 @@ from optim.minimizer import Minimizer, Minimum
 
 EQUATIONS = ("gradient", "step")
 
+MISSED = 0.1
+"""A point counts as no solution from here on; training that lags behind in a warm start stays below it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Implicit:
@@ -55,13 +58,14 @@ class Implicit:
 
     Raises:
         LinearAlgebraError: the residual of the linear system makes the answer meaningless.
-        ConvergenceError: the inner solution is not finite.
+        ConvergenceError: the inner solution is not finite, or `solve` finds that the inner loss falls without end.
         ArgumentError: a loss closes over a tensor that is being differentiated or mapped and is not in `outer`.
 
-    A solver that ends before its tolerance says so in `info.converged`, and warns with `ConvergenceWarning`. With
-    `batches`, the gradient is that of the batch after training. It is differentiable again, in both modes, and may be
-    mapped by `vmap` (`warm_start` is None then): each derivative solves further systems with the same solver. Sources:
-    Bengio (2000); Pedregosa (2016).
+    A solver that ends before its tolerance says so in `info.converged`, and warns with `ConvergenceWarning`. So does an
+    inner solution that is none: where  |v . F|,  the first-order distance of the outer loss from its value at the
+    solution, exceeds a tenth of  sum_i |grad_w_i E| max(1, |w_i|).  With `batches`, the gradient is that of the batch
+    after training. It is differentiable again, in both modes, and may be mapped by `vmap` (`warm_start` is None then):
+    each derivative solves further systems with the same solver. Sources: Bengio (2000); Pedregosa (2016).
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -125,6 +129,15 @@ class Implicit:
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        if report.missed > MISSED:
+            warnings.warn(
+                f"Implicit: the inner solution does not fulfil its equation, which has a residual of "
+                f"{report.inner_residual:.1e}: the outer loss would change by {report.missed:.1g} of what it does when "
+                "every parameter changes by its own size. The hypergradient is that of a point which is no solution. "
+                "Train longer, give `solve`, or differentiate through the training by Reverse.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         found = report.found
         info = Info(
             tree.detach(params),
@@ -134,7 +147,7 @@ class Implicit:
             hessian_products=report.products + 1,
             residual=report.residual,
             inner_residual=report.inner_residual,
-            converged=report.converged and (found is None or found.converged),
+            converged=report.converged and report.missed <= MISSED and (found is None or found.converged),
             memory=report.memory,
             warm_start=report.solutions[0] if len(report.solutions) == 1 else None,
         )
@@ -148,6 +161,7 @@ class Report:
     products: int = 0
     residual: float | None = None
     inner_residual: float | None = None
+    missed: float = 0.0
     converged: bool = True
     memory: int = 0
     found: Minimum | None = None
@@ -165,6 +179,7 @@ class Equation(Problem):
         self.method = method
         self.report = report
         self.guess = method.warm_start
+        self.judged = False
         self.by_step = method._equation == "step"
         super().__init__(self._left, self._solve, None, (outer,), None, math.inf)
 
@@ -175,8 +190,13 @@ class Equation(Problem):
             if not isinstance(method.solve, Minimizer):
                 return tree.map(as_tensor, method.solve(begun, outer)), []
             extra = () if problem.batches is None else (problem.batches(0),)
-            self.report.found = method.solve.search(problem.inner_loss, begun, outer, *extra)
-            return self.report.found.params, []
+            found = self.report.found = method.solve.search(problem.inner_loss, begun, outer, *extra)
+            if found.reason == "unbounded":
+                raise ConvergenceError(
+                    "Implicit: the inner loss falls without end, so there is no inner solution whose derivative could "
+                    "be taken. Add a regularizer to it, or differentiate through the training by Reverse."
+                )
+            return found.params, []
         params, state = train(problem, outer, method.steps or 0)
         if not self.by_step:
             return params, []
@@ -225,7 +245,8 @@ class Equation(Problem):
             # Only the first system is the one that it was the solution of.
             guess, self.guess = known.astype(guess.dtype), None
         x = ops.concatenate([b, y, p])
-        return ops.linear_solution(x, guess, *constants, system=LinearSystem(self, transposed))
+        first, self.judged = transposed and not self.judged, True
+        return ops.linear_solution(x, guess, *constants, system=LinearSystem(self, transposed, first))
 
 
 class LinearSystem(System):
@@ -234,9 +255,10 @@ class LinearSystem(System):
     Its parameters are the inner solution y and what the equation depends on, in one vector.
     """
 
-    def __init__(self, equation: Equation, turned: bool) -> None:
+    def __init__(self, equation: Equation, turned: bool, first: bool = False) -> None:
         self.equation = equation
         self.turned = turned
+        self.first = first
         super().__init__(self._product, Iteration("gmres", 0, 0, 0), "the implicit system")
 
     @property
@@ -263,7 +285,7 @@ class LinearSystem(System):
 
         with no_transforms(), np.errstate(all="ignore"):
             # Recorded once, pulled back through again and again.
-            _, pull = func.vjp(left, y)
+            missed, pull = func.vjp(left, y)
 
             def transpose(v: Any) -> Any:
                 report.products += 1
@@ -288,6 +310,10 @@ class LinearSystem(System):
         if residual is not None:
             report.residual = residual if report.residual is None else max(report.residual, residual)
         report.converged = report.converged and bool(converged)
+        if self.first:
+            # To first order the outer loss changes by this from here to where the equation holds.
+            size = float(abs(b) @ np.maximum(1.0, abs(y.numpy())))
+            report.missed = max(report.missed, abs(float(solution @ missed.numpy())) / size if size else 0.0)
         with no_transforms():
             whole = self.equation.unravel(Tensor(solution))
         report.solutions.append(whole if self.equation.by_step else whole[0])

@@ -390,3 +390,27 @@ def test_one_step_by_differences():
 def test_errors_say_what_was_found_and_expected(call, text):
     with pytest.raises(ArgumentError, match=text):
         call()
+
+
+@pytest.mark.parametrize(
+    ("inner", "steps", "fine"),
+    [
+        (lambda w, a: (w - 2) ** 2 + a * w**2, 50, True),
+        (lambda w, a: (w - 2) ** 2 + a * w**2, 1, False),
+        (lambda w, a: a * ho.exp(-w), 50, False),
+        (lambda w, a: 1e-9 * ((w - 2) ** 2 + a * w**2), 50, False),
+    ],
+    ids=["trained", "untrained", "no solution", "untrained, small loss"],
+)
+def test_a_point_that_is_no_solution_is_warned_of(inner, steps, fine):
+    problem = Bilevel(inner, lambda w, a: w**2, ho.tensor(0.1), optimizer=SGD(lr=0.1))
+
+    def found():
+        return hypergradient(problem, ho.tensor(1.0), Implicit(CG(), steps=steps)).info
+
+    if fine:
+        assert found().converged
+        return
+    with pytest.warns(ConvergenceWarning, match="the inner solution does not fulfil its equation"):
+        info = found()
+    assert not info.converged

@@ -271,6 +271,99 @@ def test_an_unconverged_inner_solution_is_told_by_info():
     assert info.inner_steps == 2
 
 
+BOTH = pytest.mark.parametrize("solver", [optim.LBFGS(), optim.NonlinearCG()], ids=["lbfgs", "cg"])
+
+
+@BOTH
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e9])
+def test_a_parameter_of_another_size_does_not_loosen_what_is_asked_of_the_others(solver, size):
+    scale = ho.tensor(np.geomspace(1, 1e3, 6))
+
+    def loss(p):
+        return 0.5 * (scale * (p["w"] - 1) ** 2).sum() + 0.5e-3 * (p["b"] / size - 1) ** 2 * min(1.0, size**2)
+
+    found = solver.minimize(loss, {"w": ho.zeros(6), "b": ho.tensor(size)})
+    assert found.converged
+    np.testing.assert_allclose(found.params["w"].numpy(), 1.0, rtol=0, atol=1e-9)
+
+
+@BOTH
+def test_an_immense_intercept_beside_ordinary_weights_leaves_these_right(solver):
+    random = np.random.default_rng(0)
+    x, right = random.normal(size=(40, 3)), np.array([1.0, -2.0, 0.5])
+    y = ho.tensor(x @ right + 1e9)
+    begun = {"w": ho.zeros(3), "b": ho.tensor(1e9 - 5)}
+    found = solver.minimize(lambda p: ((ho.tensor(x) @ p["w"] + p["b"] - y) ** 2).mean(), begun)
+    assert found.converged
+    np.testing.assert_allclose(found.params["w"].numpy(), right, rtol=0, atol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_the_scale_and_the_offset_of_the_loss_do_not_matter(solver, scale, offset):
+    found = solver.minimize(lambda w: scale * rosenbrock(w) + offset * 1e12 * scale, ho.tensor([-1.2, 1.0]))
+    assert found.converged
+    np.testing.assert_allclose(found.params.numpy(), 1.0, rtol=0, atol=1e-7)
+
+
+UNBOUNDED = {
+    "exponential": lambda w: ho.exp(-w).sum(),
+    "exponential beside a quadratic": lambda w: ho.exp(-w[0]) + (w[1] - 2) ** 2,
+    "linear": lambda w: -w.sum(),
+    "linear beside a quadratic": lambda w: (w[0] - 2) ** 2 - w[1],
+    "logarithm": lambda w: -ho.log(w).sum(),
+    "reciprocal": lambda w: (1 / w).sum(),
+    "quartic": lambda w: -(w**4).sum(),
+    "separable classes": lambda w: ho.softplus(-w * ho.tensor([1.0, 3.0])).mean(),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", UNBOUNDED.values(), ids=UNBOUNDED)
+def test_a_loss_without_a_minimum_is_said_to_have_none(solver, loss, dtype):
+    with pytest.warns(ConvergenceWarning, match="since the loss falls without end"):
+        found = solver.minimize(loss, ho.ones(2, dtype=dtype))
+    assert (found.reason, found.converged) == ("unbounded", False)
+
+
+@BOTH
+@pytest.mark.parametrize("begun", [6.0, 15.0, 1e-3])
+def test_a_plateau_is_no_minimum(solver, begun):
+    found = solver.minimize(lambda w: (ho.tanh(w) ** 2).sum(), ho.tensor([begun]))
+    assert found.converged
+    np.testing.assert_allclose(found.params.numpy(), 0.0, rtol=0, atol=1e-9)
+
+
+@BOTH
+def test_flat_minima_are_found(solver):
+    found = solver.minimize(lambda w: (w**4).sum(), ho.tensor([1.0, 2.0]))
+    assert found.converged
+    np.testing.assert_allclose(found.params.numpy(), 0.0, rtol=0, atol=1e-8)
+    # A parameter that the loss does not depend on, and minima that are not isolated.
+    found = solver.minimize(lambda w: (ho.relu(w[0]) - 0 * w[1]) ** 2, ho.tensor([3.0, 5.0]))
+    assert found.converged
+    assert found.params[0].item() <= 0
+
+
+@BOTH
+@pytest.mark.parametrize("begun", [ho.tensor([2.0, 3.0]), ho.zeros(0)], ids=["two", "none"])
+def test_a_constant_loss_is_solved_where_it_begins(solver, begun):
+    found = solver.minimize(lambda w: (0 * w).sum() + 3, begun)
+    assert (found.reason, found.steps, found.evaluations) == ("gradient", 0, 1)
+
+
+@pytest.mark.parametrize("solver", [optim.LBFGS(), optim.NonlinearCG()], ids=["lbfgs", "cg"])
+def test_an_inner_loss_without_a_minimum_has_no_implicit_derivative(solver):
+    problem = Bilevel(lambda w, a: a * ho.exp(-w), lambda w, a: (w - 1) ** 2, ho.tensor(0.0))
+    with (
+        pytest.warns(ConvergenceWarning),
+        pytest.raises(ConvergenceError, match="the inner loss falls without end, so there is no inner solution"),
+    ):
+        hypergradient(problem, ho.tensor(1.0), Implicit(solve=solver))
+
+
 @every_solver
 def test_points_that_are_not_finite_are_avoided(solver):
     """The first step leads where the logarithm is not defined."""
