@@ -39,8 +39,11 @@ from hograd.ops import join as _join
 from hograd.ops import labels as _labels
 from hograd.ops import layers as _layers
 from hograd.ops import linalg_factor as _linalg_factor
+from hograd.ops import linalg_householder as _linalg_householder
+from hograd.ops import linalg_lu as _linalg_lu
 from hograd.ops import linalg_norms as _linalg_norms
 from hograd.ops import linalg_solve as _linalg_solve
+from hograd.ops import linalg_top as _linalg_top
 from hograd.ops import logic as _logic
 from hograd.ops import losses as _losses
 from hograd.ops import margins as _margins
@@ -94,10 +97,13 @@ from hograd.ops.join import *
 from hograd.ops.labels import *
 from hograd.ops.layers import *
 from hograd.ops.linalg_factor import *
+from hograd.ops.linalg_householder import *
+from hograd.ops.linalg_lu import *
 from hograd.ops.linalg_norms import *
 from hograd.ops.linalg_solve import *
 from hograd.ops.linalg_solve import inv as inverse
 from hograd.ops.linalg_solve import pinv as pinverse
+from hograd.ops.linalg_top import *
 from hograd.ops.logic import *
 from hograd.ops.losses import *
 from hograd.ops.margins import *
@@ -276,8 +282,11 @@ __all__ += _join.__all__
 __all__ += _labels.__all__
 __all__ += _layers.__all__
 __all__ += _linalg_factor.__all__
+__all__ += _linalg_householder.__all__
+__all__ += _linalg_lu.__all__
 __all__ += _linalg_norms.__all__
 __all__ += _linalg_solve.__all__
+__all__ += _linalg_top.__all__
 __all__ += _logic.__all__
 __all__ += _losses.__all__
 __all__ += _margins.__all__

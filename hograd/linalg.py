@@ -7,6 +7,9 @@ from hograd.implicit import solve_matvec
 from hograd.ops.contract import matmul
 from hograd.ops.linalg_factor import cholesky, det, qr, slogdet
 from hograd.ops.linalg_general import eig, eigvals
+from hograd.ops.linalg_householder import householder_product
+from hograd.ops.linalg_info import cholesky_ex, inv_ex, solve_ex
+from hograd.ops.linalg_lu import lu, lu_factor, lu_factor_ex, lu_solve
 from hograd.ops.linalg_norms import (
     cond,
     matrix_exp,
@@ -27,6 +30,7 @@ from hograd.ops.linalg_views import cross, diagonal
 __all__ = [
     "matmul",
     "cholesky",
+    "cholesky_ex",
     "cholesky_solve",
     "cond",
     "cross",
@@ -36,8 +40,14 @@ __all__ = [
     "eigh",
     "eigvals",
     "eigvalsh",
+    "householder_product",
     "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matrix_exp",
     "matrix_norm",
     "matrix_power",
@@ -48,6 +58,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_matvec",
     "solve_triangular",
     "svd",

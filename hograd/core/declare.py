@@ -220,6 +220,8 @@ _TORCH_NAMES = [
     ("tensors", "x"),
     ("split_size_or_sections", "sizes"),
     ("indices_or_sections", "sections"),
+    ("LU_data", "LU"),
+    ("LU_pivots", "pivots"),
 ]
 
 

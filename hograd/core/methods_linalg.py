@@ -44,3 +44,27 @@ class LinalgMethods:
 
     def matrix_exp(self) -> Tensor:
         return ops.linalg_matrix_exp(self)
+
+    def lu(self, pivot: bool = True, get_infos: bool = False) -> Any:
+        return ops.lu(self, pivot, get_infos)
+
+    def lu_solve(self, LU: Any, pivots: Any) -> Tensor:
+        return ops.lu_solve(self, LU, pivots)
+
+    def qr(self, some: bool = True) -> Any:
+        return ops.qr(self, some)
+
+    def svd(self, some: bool = True, compute_uv: bool = True) -> Any:
+        return ops.svd(self, some, compute_uv)
+
+    def triangular_solve(self, A: Any, *args: Any, **options: Any) -> Any:
+        return ops.triangular_solve(self, A, *args, **options)
+
+    def geqrf(self) -> Any:
+        return ops.geqrf(self)
+
+    def orgqr(self, tau: Any) -> Tensor:
+        return ops.orgqr(self, tau)
+
+    def ormqr(self, *args: Any, **options: Any) -> Tensor:
+        return ops.ormqr(self, *args, **options)

@@ -152,14 +152,14 @@ def logdet(F: Any, A: Any) -> Tensor:
 
 def _pull_cholesky(F: Any, g: Any, y: Any) -> Any:
     inner = F.matrix_mask(F.matmul(F.mT(y), F.matrix_mask(g, part="lower")), part="half")
-    across = F.triangular_solve(F.mT(y), inner, upper=True)
-    return symmetrized(F, F.mT(F.triangular_solve(F.mT(y), F.mT(across), upper=True)))
+    across = F.matrix_solve_triangular(F.mT(y), inner, upper=True)
+    return symmetrized(F, F.mT(F.matrix_solve_triangular(F.mT(y), F.mT(across), upper=True)))
 
 
 def _push_cholesky(F: Any, tangents: Any, values: Any, params: Any) -> Any:
     y = values[0]
-    across = F.triangular_solve(y, symmetrized(F, tangents[0]), upper=False)
-    inner = F.mT(F.triangular_solve(y, F.mT(across), upper=False))
+    across = F.matrix_solve_triangular(y, symmetrized(F, tangents[0]), upper=False)
+    inner = F.mT(F.matrix_solve_triangular(y, F.mT(across), upper=False))
     return F.matmul(y, F.matrix_mask(inner, part="half"))
 
 
@@ -209,7 +209,7 @@ def _pull_qr(F: Any, g: Any, y: Any) -> Any:
     change_q, change_r = g[..., :n, :], F.matrix_mask(g[..., n:, :], part="upper")
     inner = F.matmul(r, F.mT(change_r)) - F.matmul(F.mT(change_q), q)
     inner = F.matrix_mask(inner, part="lower") + F.mT(F.matrix_mask(inner, part="strictly lower"))
-    return F.mT(F.triangular_solve(r, F.mT(change_q + F.matmul(q, inner)), upper=True))
+    return F.mT(F.matrix_solve_triangular(r, F.mT(change_q + F.matmul(q, inner)), upper=True))
 
 
 #: Q above R, of matrices with at least as many rows as columns.
@@ -233,7 +233,7 @@ def completed(F: Any, q: Any) -> Any:
     further = F.further_columns(q)
     further = further - F.matmul(q, F.matmul(F.mT(q), further))
     factor = F.cholesky_factor(F.matmul(F.mT(further), further))
-    return F.concatenate([q, F.mT(F.triangular_solve(factor, F.mT(further), upper=False))], axis=q.ndim - 1)
+    return F.concatenate([q, F.mT(F.matrix_solve_triangular(factor, F.mT(further), upper=False))], axis=q.ndim - 1)
 
 
 class QR(NamedTuple):

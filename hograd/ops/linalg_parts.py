@@ -59,6 +59,15 @@ def decomposes(name: str, fault: str) -> Callable[..., Any]:
     return decorate
 
 
+def lapack(name: str, *arrays: Any) -> Callable[..., Any]:
+    """LAPACK's routine of that name for the dtype of the arrays."""
+    from scipy.linalg import get_lapack_funcs
+
+    if arrays[0].dtype == np.float16:
+        raise DtypeError("linalg: there are no factors of matrices in float16, convert them with `.float()`.")
+    return get_lapack_funcs((name,), arrays)[0]
+
+
 _MASKS: dict[str, Callable[[Any], Any]] = {
     "lower": np.tril,
     "upper": np.triu,
@@ -97,6 +106,8 @@ def symmetrized(F: Any, x: Any) -> Any:
 
 #: What is defined for complex matrices as for real ones; the others know only the transpose, not the adjoint.
 HOLOMORPHIC = {"solve", "solve_triangular", "inv", "matrix_power", "matrix_exp", "matrix_norm", "eig", "eigvals"}
+HOLOMORPHIC |= {"solve_ex", "inv_ex", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "lu_unpack", "triangular_solve"}
+HOLOMORPHIC |= {"householder_product", "ormqr", "geqrf", "ldl_factor", "ldl_factor_ex", "ldl_solve"}
 
 
 def matrices(F: Any, name: str, *args: Any, square: bool = False, vectors: bool = False) -> list[Any]:

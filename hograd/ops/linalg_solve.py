@@ -67,7 +67,7 @@ def _triangle(F: Any, x: Any, upper: bool, unit: bool) -> Any:
 
 
 def _pull_triangular(F: Any, g: Any, y: Any, a: Any, upper: bool, unit: bool) -> Any:
-    pulled = F.triangular_solve(F.mT(a), g, upper=not upper, unit=unit)
+    pulled = F.matrix_solve_triangular(F.mT(a), g, upper=not upper, unit=unit)
     return _triangle(F, -F.matmul(pulled, F.mT(y)), upper, unit)
 
 
@@ -76,17 +76,17 @@ def _push_triangular(F: Any, tangents: Any, values: Any, params: Any) -> Any:
     upper, unit = params["upper"], params["unit"]
     change, right = tangents
     if change is None:
-        return F.triangular_solve(a, right, upper=upper, unit=unit)
+        return F.matrix_solve_triangular(a, right, upper=upper, unit=unit)
     moved = F.matmul(_triangle(F, change, upper, unit), y)
-    return F.triangular_solve(a, -moved if right is None else right - moved, upper=upper, unit=unit)
+    return F.matrix_solve_triangular(a, -moved if right is None else right - moved, upper=upper, unit=unit)
 
 
 _triangular = general(
-    "triangular_solve",
+    "matrix_solve_triangular",
     decomposes("solve_triangular", "expected a diagonal without zeros")(_triangular_kernel),
     [
         _pull_triangular,
-        lambda F, g, a, upper, unit: F.triangular_solve(F.mT(a), g, upper=not upper, unit=unit),
+        lambda F, g, a, upper, unit: F.matrix_solve_triangular(F.mT(a), g, upper=not upper, unit=unit),
     ],
     jvp=_push_triangular,
     batch=leading,
@@ -221,8 +221,8 @@ def solve_triangular(F: Any, A: Any, B: Any, *, upper: bool, left: bool = True, 
             f"linalg.solve_triangular: A has shape {tuple(a.shape)} and B {tuple(b.shape)}, which do not fit together."
         )
     if left:
-        return F.triangular_solve(a, b, upper=bool(upper), unit=bool(unitriangular))
-    return F.mT(F.triangular_solve(F.mT(a), F.mT(b), upper=not upper, unit=bool(unitriangular)))
+        return F.matrix_solve_triangular(a, b, upper=bool(upper), unit=bool(unitriangular))
+    return F.mT(F.matrix_solve_triangular(F.mT(a), F.mT(b), upper=not upper, unit=bool(unitriangular)))
 
 
 @composite(lambda s: [case(s.regular(3)), case(s.regular(2, 3)), case(s.regular(1))], name="linalg_inv")
@@ -282,7 +282,7 @@ def cholesky_inverse(F: Any, L: Any, upper: bool = False) -> Tensor:
     (factor,) = matrices(F, "cholesky_inverse", L, square=True)
     if upper:
         factor = F.mT(factor)
-    half = F.triangular_solve(factor, identity_like(F, factor), upper=False)
+    half = F.matrix_solve_triangular(factor, identity_like(F, factor), upper=False)
     return F.matmul(F.mT(half), half)
 
 

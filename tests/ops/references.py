@@ -11,6 +11,7 @@ from scipy import linalg, special
 from .references_arrays import ARRAYS
 from .references_elementwise import ELEMENTWISE
 from .references_fourier import FOURIER
+from .references_linalg import LINALG
 from .references_more import MORE
 from .references_networks import NETWORKS
 
@@ -248,6 +249,7 @@ _BY_NAME: dict[str, Any] = {
     "linalg_norm": _linalg_norm,
     "linalg_cond": np.linalg.cond,
     **NETWORKS,
+    **LINALG,
 }
 
 _BY_NAME |= ARRAYS | MORE

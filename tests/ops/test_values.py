@@ -62,7 +62,7 @@ def repeated(x):
 
 
 #: Operations on matrices that must not have equal rows.
-NEEDS_RANK = {"cholesky_solve", "logdet"} | {name for name in operations if name.startswith("linalg_")}
+NEEDS_RANK = {"cholesky_solve", "logdet", "qr", "svd"} | {name for name in operations if name.startswith("linalg_")}
 
 
 @pytest.mark.parametrize("layout", [transposed, strided, backwards, repeated], ids=lambda layout: layout.__name__)
@@ -150,7 +150,7 @@ def test_operations_are_methods(operation, index):
 #: Functions of several tensors, losses, and what tensors have as operators, as `x[...]`, as `x.at` or as `detach`.
 ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sqrt"} | {*NETWORKS} | {
     "trapezoid", "cumulative_trapezoid", "gradient", "block_diag", "isin", "softmin",
-    "getitem", "at_add", "at_set", "stop_gradient",
+    "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
     "pad", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
     "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
