@@ -19,7 +19,7 @@ from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import backward_pass, below, unbroadcast
 from hograd.core.levels import Level, level_of, no_grad, state
 from hograd.core.primitive import kernels, ops
-from hograd.core.replay import random_state, replay
+from hograd.core.replay import replay, restore, seen, watched
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.errors import ArgumentError, DtypeError, GradientError, LevelError, ShapeError
@@ -107,8 +107,8 @@ class Call:
         """The answers for values that no level above `bottom` knows, and the residue."""
         values = [bare(arg) for arg in args]
         inputs = [Tensor(value) for value in values]
-        before = random_state()
-        outputs, residue = self.forward(inputs)
+        with watched() as random:
+            outputs, residue = self.forward(inputs)
         for i, (x, value) in enumerate(zip(inputs, values, strict=True)):
             if x.value is not value:
                 raise ArgumentError(
@@ -116,11 +116,14 @@ class Call:
                     "tensor and return it, and bind it by x = f(x) or x.copy_(f(x))."
                 )
         if any(map(has_level, outputs)):
+            if (drawn := _drawn_in([*outputs, *residue.leaves])) is not None:
+                restore(random)
+                raise _Drawn(drawn)
             raise LevelError(
                 f"{self.name} uses a tensor that is being differentiated or mapped, and that came in through a "
                 "closure: pass it as an argument, so that its derivative is not lost."
             )
-        residue.random = before
+        residue.random = random
         return [bare(y) for y in outputs], residue.place(inputs, outputs)
 
     @staticmethod
@@ -168,7 +171,7 @@ class Residue:
     Attributes:
         shapes: of the inputs. answers: shape and dtype of each.
         constant: the answers that have no derivative.
-        random: the state of the thread's generator before the evaluation.
+        random: what the draws of the evaluation depended on.
     """
 
     __slots__ = ("answers", "constant", "leaves", "random", "shapes", "structure")
@@ -236,23 +239,51 @@ class Residue:
         return call.tangent(self.bound(call, outputs, inputs), tangents)
 
 
+class _Drawn(Exception):
+    """A call of values that a vmap does not know drew random numbers for each of its elements."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.level = level
+
+
+def _drawn_in(values: Values) -> int | None:
+    """The innermost vmap in which values have been drawn for each element."""
+    different = {level.number for level in seen() if level.randomness == "different"}
+    return max([y.level for y in values if type(y) is Batched and y.level in different], default=None)
+
+
 def evaluate(call: Call, args: Values) -> tuple[list[Any], Any]:
     """The answers of a call on values of any level, as values, and its residue."""
     if state.trace is not None:
         args = state.trace.check(args)
+    mapped: set[int] = set()
+    while True:
+        try:
+            return interpret(call, args, frozenset(mapped))
+        except _Drawn as found:
+            # Answers differ between the elements of that vmap, though no argument does.
+            mapped.add(found.level)
+
+
+def interpret(call: Call, args: Values, mapped: frozenset[int]) -> tuple[list[Any], Any]:
+    """`evaluate`, on the highest level first; `mapped` are vmaps that have a part in it, arguments or not."""
     top: Any = None
     for arg in args:
         if isinstance(arg, Tensor) and (top is None or arg.level > top.level) and has_level(arg):
             top = arg
-    if top is None or top.level <= call.bottom:
+    number = max(mapped, default=-1)
+    if top is not None and top.level > max(number, call.bottom):
+        if type(top) is Dual:
+            return _push(call, args, top.level, mapped)
+        if type(top) is not Batched:
+            return _record(call, args, top.level, mapped)
+        number = top.level
+    if number < 0:
         return call.evaluate(args)
-    if type(top) is Dual:
-        return _push(call, args, top.level)
-    if type(top) is Batched:
-        from hograd.core.mapped import map_call
+    from hograd.core.mapped import map_call
 
-        return map_call(call, args, top.level)
-    return _record(call, args, top.level)
+    return map_call(call, args, number, mapped - {number})
 
 
 def has_level(value: Any) -> bool:
@@ -278,10 +309,10 @@ def is_recorded(value: Any) -> bool:
     return False
 
 
-def _record(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
+def _record(call: Call, args: Values, number: int, mapped: frozenset[int]) -> tuple[list[Any], Any]:
     inside = [has_level(arg) and arg.level == number for arg in args]
     values = [arg.value if at else bare(arg) for arg, at in zip(args, inside, strict=True)]
-    outputs, residue = evaluate(call, values)
+    outputs, residue = interpret(call, values, mapped)
     if number < state.floor:
         return outputs, residue
     if number and not all(map(is_raw, values)) and (level := level_of(number)) is not None:
@@ -299,11 +330,11 @@ def _record(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
     ], residue
 
 
-def _push(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
+def _push(call: Call, args: Values, number: int, mapped: frozenset[int]) -> tuple[list[Any], Any]:
     inside = [type(arg) is Dual and arg.level == number for arg in args]
     primals = [arg.value if at else bare(arg) for arg, at in zip(args, inside, strict=True)]
     tangents = [wrap(arg.tangent) if at else None for arg, at in zip(args, inside, strict=True)]
-    outputs, residue = evaluate(call, primals)
+    outputs, residue = interpret(call, primals, mapped)
     with np.errstate(all="ignore"):
         pushed = push(call, residue, tangents, [wrap(y) for y in outputs], [wrap(x) for x in primals])
     return [

@@ -23,13 +23,15 @@ class Level:
 
     `raw` holds, for a tape, as long as every value recorded on it is a plain array: its backward pass
     may then run on bare kernels. `has_leaves` tells that `requires_grad_` was called on it, so that not
-    every node leads to an input of the transform. `size` and `randomness` belong to `vmap`.
+    every node leads to an input of the transform. `size` and `randomness` belong to `vmap`; `origin` is the
+    number of the level whose `vmap` this one goes on with, or its own.
     """
 
-    __slots__ = ("has_leaves", "kind", "number", "randomness", "raw", "size")
+    __slots__ = ("has_leaves", "kind", "number", "origin", "randomness", "raw", "size")
 
-    def __init__(self, kind: str, size: int = 0, randomness: str = "error") -> None:
+    def __init__(self, kind: str, size: int = 0, randomness: str = "error", origin: int = 0) -> None:
         self.number = next(_numbers)
+        self.origin = origin or self.number
         self.kind = kind
         self.size = size
         self.randomness = randomness
@@ -53,8 +55,8 @@ class State(threading.local):
 
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
     there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
-    this thread's random draws; it is made when it is first used, in the state `first`. `trace` is the capture of a
-    program that is running.
+    this thread's random draws; it is made when it is first used. `watches` are evaluations whose draws are being
+    noted. `trace` is the capture of a program that is running.
     """
 
     floor = 0
@@ -63,10 +65,10 @@ class State(threading.local):
     anomaly: Any = None
     trace: Any = None
     generator: Any = None
-    first: Any = None
 
     def __init__(self) -> None:
         self.stack: list[tuple[Level, int, int]] = []
+        self.watches: list[Any] = []
 
 
 state = State()

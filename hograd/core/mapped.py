@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hograd.core.batching import without_elements
-from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, pull, push
+from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, interpret, pull, push
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import kernels, ops
-from hograd.core.replay import Random, random_state, replay
+from hograd.core.replay import hidden, repeated, undone, watched
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import LevelError
 
 
-def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
-    """Interpret a call whose highest argument is `Batched` at level `number`."""
+def map_call(call: Call, args: Values, number: int, mapped: frozenset[int]) -> tuple[list[Any], Any]:
+    """Interpret a call at level `number`, that of a vmap: of its arguments none is above; see `interpret`."""
     level = level_of(number)
     if level is None:
         raise LevelError(f"{call.name} was given a value that belongs to a `vmap` that has returned.")
     inside = [type(arg) is Batched and arg.level == number for arg in args]
     values = [arg.value if at else bare(arg) for arg, at in zip(args, inside, strict=True)]
     if call.generated:
-        mapped = Mapped(call, level.size, inside, level.randomness)
+        whole = Mapped(call, level, inside)
         with each_by_itself(level):
-            outputs, residue = evaluate(mapped, values)
+            outputs, residue = interpret(whole, values, mapped)
         return [Batched(y, number) for y in outputs], InVmap(number, residue)
     axes = [0 if at else None for at in inside]
     own = call.batched(level.size, [wrap(v) for v in values], axes, level.randomness)
@@ -34,27 +34,29 @@ def map_call(call: Call, args: Values, number: int) -> tuple[list[Any], Any]:
         outputs = [Batched(bare(y), number) for y in own]
         return outputs, Late.of(call, [wrap(arg) for arg in args], outputs)
     if not level.size:
-        return _map_nothing(call, values, inside, number)
+        return _map_nothing(call, values, inside, number, mapped)
     rows, residues = [], []
     with each_by_itself(level) as one:
         for i in range(level.size):
             with one():
                 elements = [_element(v, i) if at else v for v, at in zip(values, inside, strict=True)]
-                row, residue = evaluate(call, elements)
+                row, residue = interpret(call, elements, mapped)
             rows.append(row)
             residues.append(residue)
     stacked = [ops.stack([wrap(y) for y in column]) for column in zip(*rows, strict=True)]
     return [Batched(bare(y), number) for y in stacked], Loop(number, residues)
 
 
-def _map_nothing(call: Call, values: Values, inside: list[bool], number: int) -> tuple[list[Any], Any]:
+def _map_nothing(
+    call: Call, values: Values, inside: list[bool], number: int, mapped: frozenset[int]
+) -> tuple[list[Any], Any]:
     """A call inside a vmap of size 0 that has no rule for it."""
     constant: frozenset[int] = frozenset()
 
     def on_zeros(*blanks: Any) -> list[Any]:
         nonlocal constant
-        with replay(random_state()):
-            answers, residue = evaluate(call, blanks)
+        with undone():
+            answers, residue = interpret(call, blanks, mapped)
         constant = residue.constant
         return answers
 
@@ -68,12 +70,8 @@ def each_by_itself(level: Level | None) -> Iterator[Callable[[], Any]]:
     if level is None or level.randomness == "error":
         yield contextlib.nullcontext
         return
-    kind, level.kind = level.kind, "loop"
-    try:
-        start = random_state()
-        yield contextlib.nullcontext if level.randomness == "different" else lambda: replay(start)
-    finally:
-        level.kind = kind
+    with hidden(lambda one: one.origin == level.origin):
+        yield contextlib.nullcontext if level.randomness == "different" else repeated()
 
 
 def _element(value: Any, index: int) -> Any:
@@ -243,11 +241,18 @@ class Mapped(Call):
     """A call on whole batches: its forward, and its backward, each under a vmap of its own."""
 
     generated = True
-    __slots__ = ("inner", "inside", "randomness", "size")
+    __slots__ = ("inner", "inside", "kind", "origin", "randomness", "size")
 
-    def __init__(self, inner: Call, size: int, inside: list[bool], randomness: str) -> None:
+    def __init__(self, inner: Call, level: Level, inside: list[bool]) -> None:
         super().__init__(inner.name, inner.tracked)
-        self.inner, self.size, self.inside, self.randomness = inner, size, inside, randomness
+        self.inner, self.inside = inner, inside
+        # What draws do not see now, they do not see later either.
+        self.kind = level.kind
+        self.size, self.randomness, self.origin = level.size, level.randomness, level.origin
+
+    def _level(self) -> Level:
+        """The vmap, opened again."""
+        return Level(self.kind, self.size, self.randomness, self.origin)
 
     def _enter(self, values: Values, level: Level) -> list[Any]:
         return [x if x is None else Batched(bare(x), level.number) for x in values]
@@ -262,9 +267,11 @@ class Mapped(Call):
         return ops.broadcast_to(value, (self.size, *value.shape))
 
     def forward(self, inputs: list[Tensor]) -> tuple[list[Tensor], Residue]:
-        with Level("vmap", self.size, self.randomness) as level:
+        with self._level() as level:
             entered = self._inputs(inputs, level)
-            answers, residue = self.inner.forward(entered)
+            with watched() as random:
+                answers, residue = self.inner.forward(entered)
+            residue.random = random
             template = residue.place(entered, answers)
             kept, leaves = [], []
             for x in template.leaves:
@@ -290,14 +297,14 @@ class Mapped(Call):
         return opened(residue, level.number), self._inputs(inputs, level), self._enter(outputs, level)
 
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:
-        with Level("vmap", self.size, self.randomness) as level:
+        with self._level() as level:
             template, inputs, outputs = self._opened(residue, level)
             pulled = template.pull(self.inner, self._enter(cotangents, level), outputs, inputs)
             left = [g if g is None else self._leave(g, level) for g in pulled]
         return [g if g is None or at else ops.sum(g, axis=0) for g, at in zip(left, self.inside, strict=True)]
 
     def tangent(self, residue: Residue, tangents: list[Any]) -> Sequence[Any] | None:
-        with Level("vmap", self.size, self.randomness) as level:
+        with self._level() as level:
             template, inputs, outputs = self._opened(residue, level)
             pushed = template.push(self.inner, self._inputs(tangents, level), outputs, inputs)
             return pushed if pushed is None else [t if t is None else self._leave(t, level) for t in pushed]
@@ -307,11 +314,9 @@ def opened(residue: Residue, level: int) -> Residue:
     """The residue of a call from that of its `Mapped`, with what was kept as values of the vmap `level`."""
     content = residue.content
     kept, template = content["kept"], content["template"]
-    inner = template.replaced(
+    return template.replaced(
         [Batched(bare(kept[x.index]), level) if type(x) is Place and x.kind == "kept" else x for x in template.leaves]
     )
-    inner.random = Random(residue.random.state, residue.random.visible | {level})
-    return inner
 
 
 class InVmap(NamedTuple):

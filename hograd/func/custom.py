@@ -11,6 +11,7 @@ from hograd import tree
 from hograd.core.custom import Call, Residue, evaluate, is_tracked
 from hograd.core.dispatch import wrap
 from hograd.core.primitive import ops
+from hograd.core.replay import replay
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, GradientError, StructureError
 from hograd.func.arguments import name_of
@@ -192,7 +193,9 @@ class _JvpCall(TreeCall):
     def tangent(self, residue: Residue, tangents: list[Any]) -> Sequence[Any]:
         primals = residue.content
         filled = [ops.zeros_like(x) if t is None else t for t, x in zip(tangents, primals, strict=True)]
-        pair = self.rule(self.full(primals), self.full(filled))
+        # The rule computes the answer again.
+        with replay(residue.random):
+            pair = self.rule(self.full(primals), self.full(filled))
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise StructureError(
                 f"the jvp rule of {self.name} must return (output, tangent of it), found {type(pair).__name__}."

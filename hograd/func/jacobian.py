@@ -136,11 +136,11 @@ def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable
 
     Returns:
         A function that returns a tree like the argument of trees like the argument, of tensors with shape
-        (*row.shape, *column.shape).
+        (*row.shape, *column.shape), all of the same random draws in `f`.
 
     >>> import hograd as ho
     >>> hessian(lambda x: (x**3).sum())(ho.tensor([1.0, 2.0]))
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
-    return jacfwd(jacrev(f, argnums), argnums)
+    return jacfwd(jacrev(f, argnums), argnums, randomness="same")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from hograd import tree
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level
 from hograd.core.primitive import ops
+from hograd.core.replay import repeated
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import ArgumentError, ShapeError, StructureError
 from hograd.func.arguments import name_of, outputs_of
-from hograd.ops.random import default_generator
 
 
 def vmap(
@@ -103,12 +104,11 @@ def _strip(y: Any, place: int | None, level: Level) -> Any:
 
 def _in_chunks(part: Callable[[int, int], Any], size: int, chunk_size: int, randomness: str) -> Iterator[Any]:
     """`part` of every chunk; the draws that elements share are the same in every chunk."""
-    source = default_generator().bit_generator if randomness == "same" else None
-    before = None if source is None else source.state
+    draws = repeated() if randomness == "same" else nullcontext
     for start in range(0, size, chunk_size):
-        if source is not None:
-            source.state = before
-        yield part(start, min(start + chunk_size, size))
+        with draws():
+            found = part(start, min(start + chunk_size, size))
+        yield found
 
 
 def _is_axis(value: Any) -> bool:

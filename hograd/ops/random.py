@@ -13,6 +13,7 @@ from hograd.backend import check_device, default_dtype, is_array, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.primitive import ops
+from hograd.core.replay import begins_with, draws_from, seen
 from hograd.core.tensor import Batched, Tensor
 from hograd.core.traced import user_line
 from hograd.errors import ArgumentError, CaptureError, LevelError, ShapeError
@@ -55,7 +56,6 @@ def manual_seed(seed: int) -> Any:
             "its Python code and so would not seed again: call it before, or pass generator= to the draws."
         )
     state.generator = np.random.default_rng(seed)
-    state.first = state.generator.bit_generator.state
     return state.generator
 
 
@@ -68,8 +68,7 @@ def default_generator() -> Any:
     """
     if state.generator is None:
         # Importing numpy.random takes a tenth of the time that importing NumPy does, so it waits until now.
-        state.generator = np.random.default_rng()
-        state.first = state.generator.bit_generator.state
+        begins_with(np.random.default_rng())
     return state.generator
 
 
@@ -77,14 +76,12 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
     lengths = shape_of(shape[0] if len(shape) == 1 else shape, name)
     if min(lengths, default=0) < 0:
         raise ArgumentError(f"{name} got shape {lengths}, expected lengths of at least 0.")
-    # The derivative of a compiled function is captured with the draws of its forward.
-    outside = 0 if state.trace is None else state.trace.outer_level
-    levels = [level for level, _, _ in state.stack if level.kind == "vmap" and level.number > outside]
+    levels = seen()
     for level in levels:
         if level.randomness == "error":
             raise LevelError(
-                f"{name} was called inside vmap, where it is not clear whether elements share the draw: pass "
-                'randomness="different" or "same" to vmap, or draw outside and pass the numbers in.'
+                f"{name} was called inside vmap or jacfwd, where it is not clear whether elements share the draw: pass "
+                'randomness="different" or "same" to it, or draw outside and pass the numbers in.'
             )
     different = [level for level in levels if level.randomness == "different"]
     full = (*(level.size for level in different), *lengths)
@@ -93,6 +90,7 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
 
     def made() -> Any:
         source = default_generator() if generator is None else generator
+        draws_from(source)
         return scalarize(np.asarray(draw(source, full)).astype(kind, copy=False))
 
     if state.trace is None:
@@ -101,7 +99,6 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
         value = state.trace.draw(
             made,
             lambda: _draw(draw, (full,), kind, generator, False, name),
-            default_generator() if generator is None else generator,
         )
     for level in different:
         value = Batched(value, level.number)

@@ -14,6 +14,7 @@ import numpy as np
 from hograd.backend import RAW, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
+from hograd.core.replay import undone
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.core.traced import Slot, Traced, user_line
@@ -21,12 +22,20 @@ from hograd.errors import CaptureError
 from hograd.program.ir import Instruction, Kind, Literal, Program
 
 
+class Draws:
+    """Random draws, one after the other: `values`, and beyond these what `new` makes of a draw."""
+
+    def __init__(self, new: Callable[[Callable[[], Any], Callable[[], Any]], Any], values: Sequence[Any] = ()) -> None:
+        self.new = new
+        self.values = list(values)
+
+
 class Trace:
     """A program while it is being captured.
 
     Attributes:
-        state: how many random draws have been made; set back, they are repeated.
-        supplied: the draws of a function that has been captured before, whose derivative is being captured.
+        source: where its random draws come from.
+        position: how many of these have been made; set back, they are repeated.
         outer_level: only vmaps above this level are seen by draws.
         passes: names of those that the steps of loops go through, or None for all.
         scope: 0, or a number for what is computed a second time in order not to be kept.
@@ -42,13 +51,10 @@ class Trace:
         self.known: dict[int, int] = {}
         self.instructions: list[Instruction] = []
         self.draws: list[tuple[int, Callable[[], Any]]] = []
-        self.drawn: list[Traced] = []
-        self.state = 0
-        self.supplied: Sequence[Any] | None = None
+        self.source = Draws(self.new_draw)
+        self.position = 0
         self.outer_level = 0
         self.passes: tuple[str, ...] | None = None
-        # With their states before: capturing draws nothing, the run that follows does.
-        self.generators: dict[int, Any] = {}
         # Tensors of outside, before they were changed in place.
         self.altered: dict[int, tuple[Any, ...]] = {}
         # What was made before: nodes of the eager tape by their sequence, transforms by their level.
@@ -68,18 +74,33 @@ class Trace:
     def input(self, value: Any, line: str) -> Traced:
         return Traced(self.slot(value, line))
 
-    def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
-        """Random numbers that are `made` now: an input of the program, drawn by `again` for each run."""
-        if self.supplied is not None:
-            self.state += 1
-            return self.supplied[self.state - 1]
-        if self.state == len(self.drawn):
-            self.generators.setdefault(id(generator), (generator, generator.bit_generator.state))
-            slot = self.slot(made(), user_line())
-            self.draws.append((slot.number, again))
-            self.drawn.append(Traced(slot))
-        self.state += 1
-        return self.drawn[self.state - 1]
+    def draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+        """Random numbers that are `made` now, or those of this place where they are repeated."""
+        source = self.source
+        if self.position == len(source.values):
+            source.values.append(source.new(made, again))
+        self.position += 1
+        return source.values[self.position - 1]
+
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+        """An input of the program, drawn by `again` for each run."""
+        slot = self.slot(made(), user_line())
+        self.draws.append((slot.number, again))
+        return Traced(slot)
+
+    @property
+    def place(self) -> tuple[Draws, int, int]:
+        """Where the next draw comes from."""
+        return self.source, self.position, self.outer_level
+
+    @place.setter
+    def place(self, place: tuple[Draws, int, int]) -> None:
+        self.source, self.position, self.outer_level = place
+
+    @staticmethod
+    def constants_drawn() -> tuple[Draws, int, int]:
+        """A place of draws that were made outside, and are constants of the program."""
+        return Draws(lambda made, again: made()), 0, 0
 
     def changed(self, tensor: Tensor) -> None:
         """Note that a tensor is about to be changed in place, with what it is now."""
@@ -208,26 +229,40 @@ def tracing(trace: Trace | None = None) -> Iterator[Any]:
     trace = trace or Trace()
     state.stack, state.floor, state.base, state.trace = [], 0, 0, trace
     try:
-        yield trace
+        # Capturing draws nothing, the run that follows does.
+        with undone():
+            yield trace
     finally:
         state.stack, state.floor, state.base, state.trace = before
         # Nodes lead to values of the program, and those to the trace: no circle is to keep what they were made with.
         trace.inside.clear()
         trace.restore()
-        for generator, start in trace.generators.values():
-            generator.bit_generator.state = start
 
 
 @contextlib.contextmanager
 def supplying(draws: Sequence[Any]) -> Iterator[None]:
     """While a function is captured once more, as part of its derivative, its random draws are these values."""
+
+    def more(made: Any, again: Any) -> Any:
+        raise CaptureError(
+            f"a function drew more random numbers, at {user_line()}, when it was captured again for its derivative: "
+            "what it draws must depend on its arguments alone."
+        )
+
+    with drawing(Draws(more, draws)):
+        yield
+
+
+@contextlib.contextmanager
+def drawing(source: Draws) -> Iterator[None]:
+    """Take random draws from elsewhere, which vmaps that are open have no part in."""
     trace = state.trace
-    before = trace.supplied, trace.state, trace.outer_level
-    trace.supplied, trace.state, trace.outer_level = draws, 0, Level("none").number
+    before = trace.place
+    trace.place = source, 0, Level("none").number
     try:
         yield
     finally:
-        trace.supplied, trace.state, trace.outer_level = before
+        trace.place = before
 
 
 def capture(

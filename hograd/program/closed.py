@@ -34,10 +34,8 @@ class Inner(Trace):
         # Identities stay taken while their objects live.
         self.alive: list[Any] = []
 
-    def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
-        if self.supplied is not None:
-            return super().draw(made, again, generator)
-        raise RandomStep("random numbers are drawn")
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+        return random_step(made, again)
 
     def check(self, args: Sequence[Any]) -> Sequence[Any]:
         return [self.local(arg) for arg in args]
@@ -80,6 +78,11 @@ class NotOneProgram(CaptureError):
 
 class RandomStep(NotOneProgram):
     """A step that draws random numbers by itself."""
+
+
+def random_step(made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+    """What a draw comes to in a step that is to be captured for all."""
+    raise RandomStep("random numbers are drawn")
 
 
 def example_of(value: Any) -> Any:

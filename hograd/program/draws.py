@@ -13,6 +13,7 @@ from hograd.core.custom import has_level
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import ops
+from hograd.core.replay import seen
 from hograd.core.traced import Traced, user_line
 from hograd.program.capture import supplying, tracing
 from hograd.program.closed import Inner, NotOneProgram
@@ -26,7 +27,6 @@ class Draw(NamedTuple):
 
     made: Callable[[], Any]
     again: Callable[[], Any]
-    generator: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
@@ -43,12 +43,9 @@ class _Recording(Inner):
         super().__init__(parent)
         self.recorded: list[Draw] = []
 
-    def draw(self, made: Callable[[], Any], again: Callable[[], Any], generator: Any) -> Any:
-        if self.supplied is not None:
-            return super().draw(made, again, generator)
-        self.generators.setdefault(id(generator), (generator, generator.bit_generator.state))
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
         value = np.asarray(made())
-        self.recorded.append(Draw(made, again, generator, value.shape, value.dtype))
+        self.recorded.append(Draw(made, again, value.shape, value.dtype))
         return value[()]
 
 
@@ -68,7 +65,7 @@ def with_draws_ahead(
         NotOneProgram: `vmap` decides whether its elements share the draws, which it does draw by draw.
     """
     trace = state.trace
-    if any(level.kind == "vmap" and level.number > trace.outer_level for level, _, _ in state.stack):
+    if seen():
         raise NotOneProgram("random numbers are drawn inside vmap")
     with np.errstate(all="ignore"), tracing(_Recording(trace)) as recording:
         inputs = [recording.input(x, user_line()) for x in examples]
@@ -84,8 +81,6 @@ def with_draws_ahead(
             return ops.stack([_row(row) for row in rows])
         return wrap(np.stack([_row([bare(x) for x in row]) for row in rows]))
 
-    for draw in draws:
-        trace.generators.setdefault(id(draw.generator), (draw.generator, draw.generator.bit_generator.state))
     ends = list(itertools.accumulate([draw.columns for draw in draws], initial=0))
 
     def step(*values: Any) -> list[Any]:
@@ -95,7 +90,7 @@ def with_draws_ahead(
         with supplying([bare(x) for x in taken]):
             return function(*others)
 
-    return step, trace.draw(made, again, draws[0].generator)
+    return step, trace.draw(made, again)
 
 
 def _row(values: Sequence[Any]) -> Any:

@@ -10,13 +10,13 @@ import numpy as np
 from hograd import tree
 from hograd.core.custom import Values, is_recorded
 from hograd.core.dispatch import bare, wrap
-from hograd.core.levels import state
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import CaptureError
 from hograd.func.arguments import as_tensor
 from hograd.func.checkpoint import Again
-from hograd.program.closed import NotOneProgram, RandomStep, closed, example_of
+from hograd.program.capture import Draws, drawing
+from hograd.program.closed import NotOneProgram, RandomStep, closed, example_of, random_step
 from hograd.program.draws import with_draws_ahead
 from hograd.program.loop_calls import Loop, call
 
@@ -155,18 +155,15 @@ def captured(
         steps = _Steps(function, name, len(fixed), len(begun))
         return steps.run(fixed, begun, sliced, how if recorded else None)
 
-    trace = state.trace
-    made = len(trace.draws), trace.state
     try:
         try:
-            end, stacks = run(flat, sliced)
+            # A step may be captured by itself, too.
+            with drawing(Draws(random_step)):
+                end, stacks = run(flat, sliced)
         except RandomStep:
-            # A first step may have been captured by itself, with its draws.
-            del trace.draws[made[0] :], trace.drawn[made[0] :]
-            trace.state = made[1]
             shown = [example_of(x) for x in [*fixed, *begun]] + [example_of(x)[0] for x in sliced]
-            drawing, drawn = with_draws_ahead(flat, shown, len(numbers))
-            end, stacks = run(drawing, [*sliced, wrap(drawn)])
+            taking, drawn = with_draws_ahead(flat, shown, len(numbers))
+            end, stacks = run(taking, [*sliced, wrap(drawn)])
     except CaptureError:
         return None
     found = iter(end)
