@@ -11,7 +11,7 @@ from hograd import tree
 from hograd.core.custom import is_recorded
 from hograd.core.primitive import ops
 from hograd.core.tensor import Batched, Tensor
-from hograd.errors import ArgumentError, ConvergenceError, DtypeError, GradientError, ShapeError, StructureError
+from hograd.errors import ArgumentError, ConvergenceError, DtypeError, GradientError, ShapeError
 from hograd.func.arguments import as_tensor
 
 
@@ -47,7 +47,7 @@ def cond(
         # Elements that agree need no second branch, and none is left to differ.
         return true_fn(*operands) if chosen.all() else false_fn(*operands)
     yes, no = (tree.map(as_tensor, branch(*operands)) for branch in (true_fn, false_fn))
-    expect_like(no, yes, "cond", ("true_fn(...)", "false_fn(...)"))
+    no = expect_like(no, yes, "cond", ("true_fn(...)", "false_fn(...)"))
     return _select(pred, yes, no)
 
 
@@ -101,7 +101,7 @@ def while_loop(
             )
         result = body_fn(*carry)
         new = tree.map(as_tensor, (result,) if single else (tuple(result) if isinstance(result, list) else result))
-        expect_like(new, carry, "while_loop", ("what is carried", "body_fn(...)"))
+        new = expect_like(new, carry, "while_loop", ("what is carried", "body_fn(...)"))
         if maximum_steps is None and any(map(is_recorded, tree.leaves(new))):
             raise GradientError(
                 "while_loop is being recorded for reverse mode, which keeps every step: state maximum_steps=... to "
@@ -136,12 +136,10 @@ def _select(condition: Tensor, yes: Any, no: Any) -> Any:
     return tree.map(lambda a, b: ops.where(at, a, b), yes, no)
 
 
-def expect_like(found: Any, expected: Any, function: str, names: tuple[str, str]) -> None:
-    """Raise unless a tree has the structure, shapes and dtypes of another one."""
+def expect_like(found: Any, expected: Any, function: str, names: tuple[str, str]) -> Any:
+    """A tree in the form of another one; an error unless it has the structure, shapes and dtypes of that one."""
     ours, structure = tree.flatten(expected)
-    theirs, found_structure = tree.flatten(found)
-    if found_structure != structure:
-        raise StructureError(f"{function}: " + tree.difference(expected, found, *names))
+    theirs = tree.match(expected, found, names, caller=function)
     for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
         if x.shape == y.shape and x.dtype == y.dtype:
             continue
@@ -149,3 +147,4 @@ def expect_like(found: Any, expected: Any, function: str, names: tuple[str, str]
         if x.shape != y.shape:
             raise ShapeError(f"{start} shape {tuple(y.shape)}, expected {tuple(x.shape)}, that of {names[0]}.")
         raise DtypeError(f"{start} dtype {y.dtype}, expected {x.dtype}, that of {names[0]}; convert with astype.")
+    return tree.unflatten(structure, theirs)

@@ -13,7 +13,7 @@ from hograd.core.dispatch import wrap
 from hograd.core.levels import enable_grad, no_grad, no_transforms
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError, StructureError
+from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError
 from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
 from hograd.func.reverse import vjp
@@ -75,8 +75,7 @@ def solve_matvec(
         guess = np.zeros(flat.shape, flat.dtype)
     else:
         x0 = tree.map(as_tensor, x0)
-        _expect_like(x0, b, "x0")
-        guess = ops.astype(ops.stop_gradient(tree.ravel(x0)[0]), flat.dtype)
+        guess = ops.astype(ops.stop_gradient(tree.ravel(_like(x0, b, "x0"))[0]), flat.dtype)
     arguments = Arguments(args)
     if rtol is None:
         rtol = 1e-10 if flat.dtype == np.float64 else 1e-5
@@ -84,8 +83,7 @@ def solve_matvec(
 
     def product(x: Any, p: Any, constants: Any) -> Any:
         y = tree.map(as_tensor, matvec(unravel(x), *arguments.put_together(p, constants)))
-        _expect_like(y, b, matvec)
-        return ops.astype(tree.ravel(y)[0], flat.dtype)
+        return ops.astype(tree.ravel(_like(y, b, f"{name_of(matvec)}(x)"))[0], flat.dtype)
 
     system = System(product, Iteration(method, rtol, atol, limit), name_of(matvec))
     x = ops.concatenate([flat, arguments.flat]) if arguments.places else flat
@@ -141,15 +139,15 @@ def _is_constant(x: Any) -> bool:
     return type(x) is Tensor and x.node is None
 
 
-def _expect_like(found: Any, b: Any, source: Any) -> None:
-    called = source if isinstance(source, str) else f"{name_of(source)}(x)"
-    if tree.structure(found) != tree.structure(b):
-        raise StructureError("solve_matvec: " + tree.difference(b, found, "b", called))
-    for path, x, y in zip(tree.paths(b), tree.leaves(b), tree.leaves(found), strict=True):
+def _like(found: Any, b: Any, called: str) -> Any:
+    """A tree in the form of b; an error unless it has the structure and shapes of b."""
+    leaves = tree.match(b, found, ("b", called), caller="solve_matvec")
+    for path, x, y in zip(tree.paths(b), tree.leaves(b), leaves, strict=True):
         if tuple(x.shape) != tuple(y.shape):
             raise ShapeError(
                 f"solve_matvec: {called}{path} has shape {tuple(y.shape)}, expected {tuple(x.shape)}, that of b{path}."
             )
+    return tree.unflatten(tree.structure(b), leaves)
 
 
 class System:

@@ -101,8 +101,7 @@ def scan(
         if not isinstance(result, tuple) or len(result) != 2:
             raise StructureError(f"scan: f must return (carry, output), found {type(result).__name__}.")
         new = tree.map(as_tensor, result[0])
-        expect_like(new, carry, "scan", ("init", "the carry of f(...)"))
-        return new, result[1]
+        return expect_like(new, carry, "scan", ("init", "the carry of f(...)")), result[1]
 
     numbers = range(lengths.pop())
     carry, ys = repeat(step, tuple(consts), tree.map(as_tensor, init), xs, numbers, checkpoint, name="scan")
@@ -135,8 +134,7 @@ def fori_loop(
 
     def step(_: Any, number: int, carry: Any, x: Any) -> tuple[Any, Any]:
         new = tree.map(as_tensor, body_fn(number, carry))
-        expect_like(new, carry, "fori_loop", ("carry", "body_fn(...)"))
-        return new, None
+        return expect_like(new, carry, "fori_loop", ("carry", "body_fn(...)")), None
 
     carry, numbers = tree.map(as_tensor, carry), range(int(lower), int(upper))
     return repeat(step, (), carry, None, numbers, checkpoint, name="fori_loop")[0]

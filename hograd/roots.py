@@ -21,7 +21,6 @@ from hograd.errors import (
     LevelError,
     LinearAlgebraError,
     ShapeError,
-    StructureError,
 )
 from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
@@ -133,7 +132,7 @@ def fixed_point(
         change = math.nan
         for _ in range(maximum_steps):
             new = tree.map(as_tensor, f(x, *args))
-            _expect_like(new, x, name_of(f))
+            new = _like(new, x, f"{name_of(f)}(x)")
             change, size = _largest(tree.map(ops.sub, new, x)), _largest(new)
             x = new
             if change <= _tolerance(tolerance, x, 1e-12, 1e-5) * max(1.0, size):
@@ -144,7 +143,7 @@ def fixed_point(
         )
 
     def residual(x: Any, *args: Any) -> Any:
-        return tree.map(ops.sub, f(x, *args), x)
+        return tree.map(lambda x, y: ops.sub(y, x), x, f(x, *args))
 
     functools.update_wrapper(residual, f)
     accepted = None if tolerance is None else 10 * tolerance
@@ -280,11 +279,12 @@ def _tolerance(given: float | None, values: Any, double: float, single: float) -
     return double if all(x.dtype.itemsize >= 8 for x in tree.leaves(values)) else single
 
 
-def _expect_like(found: Any, x: Any, name: str) -> None:
-    if tree.structure(found) != tree.structure(x):
-        raise StructureError("fixed_point: " + tree.difference(x, found, "guess", f"{name}(x)"))
-    for path, a, b in zip(tree.paths(x), tree.leaves(x), tree.leaves(found), strict=True):
+def _like(found: Any, x: Any, called: str) -> Any:
+    """A tree in the form of x; an error unless it has the structure and shapes of x."""
+    leaves = tree.match(x, found, ("guess", called), caller="fixed_point")
+    for path, a, b in zip(tree.paths(x), tree.leaves(x), leaves, strict=True):
         if a.shape != b.shape:
             raise ShapeError(
-                f"fixed_point: {name}(x){path} has shape {tuple(b.shape)}, expected {tuple(a.shape)}, that of guess."
+                f"fixed_point: {called}{path} has shape {tuple(b.shape)}, expected {tuple(a.shape)}, that of guess."
             )
+    return tree.unflatten(tree.structure(x), leaves)

@@ -1,8 +1,12 @@
-"""Trees: nested dicts, lists, tuples, dataclasses and optimizers with tensors as leaves; a thin layer over optree."""
+"""Trees: nested dicts, lists, tuples, dataclasses and optimizers with tensors as leaves; a thin layer over optree.
+
+Where two trees meet, as parameters and gradients do, or a tree and its prefix, their leaves belong together by where
+they stand: in mappings (dict, OrderedDict, defaultdict) by key, whatever the kind and the order of either; in lists,
+tuples and the like by number, in containers of one type.
+"""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,10 +18,10 @@ from hograd.errors import ShapeError, StructureError
 __all__ = [
     "broadcast",
     "detach",
-    "difference",
     "flatten",
     "leaves",
     "map",
+    "match",
     "paths",
     "ravel",
     "register",
@@ -33,7 +37,9 @@ T = TypeVar("T", bound=type)
 
 
 def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], optree.PyTreeSpec]:
-    """The leaves of a tree, in order (dicts by sorted key), and its structure. None is no leaf.
+    """The leaves of a tree, in order (dicts by sorted key, but OrderedDicts in their own), and its structure.
+
+    None is no leaf.
 
     >>> flatten({"b": 2, "a": 1})[0]
     [1, 2]
@@ -60,13 +66,13 @@ def structure(tree: Any) -> optree.PyTreeSpec:
     return optree.tree_structure(tree, namespace=NAMESPACE)
 
 
-def paths(tree: Any) -> list[str]:
+def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     """A readable name for every leaf, such as `layers[0]['weight']`, in the order of `leaves`.
 
     >>> paths({"a": [1, 2]})
     ["['a'][0]", "['a'][1]"]
     """
-    accessors, _, _ = optree.tree_flatten_with_accessor(tree, namespace=NAMESPACE)
+    accessors, _, _ = optree.tree_flatten_with_accessor(tree, is_leaf=is_leaf, namespace=NAMESPACE)
     return [accessor.codify("") for accessor in accessors]
 
 
@@ -78,6 +84,9 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any, names: tuple[str, .
         tree, *rest: trees of one structure.
         names: what the trees are called in an error message.
 
+    Returns:
+        A tree like the first.
+
     Raises:
         StructureError: a tree differs from the first.
 
@@ -85,14 +94,48 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any, names: tuple[str, .
     {'a': 3}
     """
     first, spec = flatten(tree)
-    columns = [first]
-    for i, other in enumerate(rest):
-        found, other_spec = flatten(other)
-        if other_spec != spec:
-            called = names or tuple(f"tree {k}" for k in range(len(rest) + 1))
-            raise StructureError(difference(tree, other, called[0], called[i + 1]))
-        columns.append(found)
+    called = names or tuple(f"tree {i}" for i in range(len(rest) + 1))
+    columns = [first, *(match(tree, other, (called[0], called[i])) for i, other in enumerate(rest, 1))]
     return optree.tree_unflatten(spec, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def match(
+    expected: Any,
+    found: Any,
+    names: tuple[str, str] = ("expected", "found"),
+    *,
+    caller: str = "",
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> list[Any]:
+    """The leaves of a tree, in the order of the leaves of another one that it has to be like.
+
+    Args:
+        expected: the tree that says how.
+        found: the tree whose leaves are returned.
+        names: what the two are called in an error message.
+        caller: what the message begins with: the function that needs them to be alike.
+        is_leaf: what else counts as a leaf of `found`, such as None.
+
+    Raises:
+        StructureError: the trees differ; the message says where.
+
+    >>> from collections import OrderedDict
+    >>> match({"a": 1, "b": 2}, OrderedDict(b=20, a=10))
+    [10, 20]
+    """
+    leaves, found_spec = flatten(found, is_leaf)
+    spec = structure(expected)
+    if found_spec == spec:
+        return leaves
+    try:
+        leaves: list[Any] = spec.flatten_up_to(found)
+        alike = all(optree.tree_is_leaf(leaf, is_leaf=is_leaf, namespace=NAMESPACE) for leaf in leaves)
+    except ValueError:
+        alike = False
+    if not alike:
+        start = f"{caller}: " if caller else ""
+        raise StructureError(start + _difference(expected, found, *names, is_leaf))
+    return leaves
 
 
 def detach(tree: Any) -> Any:
@@ -105,24 +148,57 @@ def detach(tree: Any) -> Any:
     return map(lambda leaf: leaf.detach() if hasattr(leaf, "detach") else leaf, tree)
 
 
-def difference(expected: Any, found: Any, expected_name: str, found_name: str) -> str:
+def _difference(expected: Any, found: Any, expected_name: str, found_name: str, is_leaf: Any) -> str:
     """A sentence on the first place where two trees that must be alike differ."""
     start = f"{found_name} differs in structure from {expected_name}"
-    for ours, theirs in itertools.zip_longest(paths(expected), paths(found)):
-        if ours != theirs:
-            here = "nothing" if theirs is None else f"{found_name}{theirs}"
-            there = "nothing" if ours is None else f"{expected_name}{ours}"
-            return f"{start}: {here} stands where {there} does."
-    return f"{start}: found {structure(found)}, expected {structure(expected)}."
+    ours, theirs = paths(expected), paths(found, is_leaf)
+    missing = [path for path in ours if path not in set(theirs)]
+    extra = [path for path in theirs if path not in set(ours)]
+    if not missing and not extra:
+        return f"{start}: found {structure(found)}, expected {structure(expected)}."
+    here = f"{found_name}{extra[0]}" if extra else "nothing"
+    there = f"{expected_name}{missing[0]}" if missing else "nothing"
+    return f"{start}: {here} stands where {there} does."
 
 
-def broadcast(prefix: Any, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of `prefix`, each repeated for every leaf of `tree` that lies under it.
+def broadcast(
+    prefix: Any,
+    tree: Any,
+    names: tuple[str, str] = ("prefix", "tree"),
+    *,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> list[Any]:
+    """The leaves of `prefix`, each repeated for every leaf of `tree` that lies under it, in the order of these.
+
+    Args:
+        prefix: a tree like the upper part of `tree`, with leaves where subtrees of it begin.
+        tree: the whole tree.
+        names: what the two are called in an error message.
+        is_leaf: what else counts as a leaf of `prefix`.
+
+    Raises:
+        StructureError: it is no prefix of the tree; the message says where.
 
     >>> broadcast((0, 1), ({"a": 5, "b": 6}, 7))
     [0, 0, 1]
     """
-    return optree.broadcast_prefix(prefix, tree, is_leaf=is_leaf, namespace=NAMESPACE)
+    given, upper = flatten(prefix, is_leaf)
+    leaves, spec = flatten(tree)
+    try:
+        parts = upper.flatten_up_to(unflatten(spec, range(len(leaves))))
+    except ValueError:
+        ours, theirs = paths(tree), paths(prefix, is_leaf)
+        missing = [path for path in ours if not any(path.startswith(other) for other in theirs)]
+        extra = [other for other in theirs if not any(path.startswith(other) for path in ours)]
+        said = [f"nothing in it stands for {names[1]}{missing[0]}"] if missing else []
+        said += [f"{names[0]}{extra[0]} stands for nothing"] if extra else []
+        said = said or [f"found {upper}, expected a prefix of {spec}"]
+        raise StructureError(f"{names[0]} is no prefix of {names[1]}: {', and '.join(said)}.") from None
+    answer = list(leaves)
+    for value, part in zip(given, parts, strict=True):
+        for number in optree.tree_leaves(part, namespace=NAMESPACE):
+            answer[number] = value
+    return answer
 
 
 def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:

@@ -10,14 +10,15 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from hograd import Tensor, as_tensor, safe_sqrt, tree, zeros_like
-from hograd.errors import ArgumentError, StructureError
+from hograd.errors import ArgumentError, DtypeError
 from optim.fields import declare, fields, static
+from optim.parameters import takes_floating
 from optim.schedules import Schedule, value_at
 
 __all__ = ["Hyperparameter", "Optimizer", "is_off", "norm", "static"]
 
 Hyperparameter = Any
-"""A number, a tensor, a tree of them like the parameters, or a `Schedule`."""
+"""A number, a tensor, a tree of them like the parameters or the upper part of these, or a `Schedule`."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static,))
@@ -49,6 +50,9 @@ class Optimizer:
         super().__init_subclass__(**kwargs)
         if "elementwise" not in cls.__dict__ and any(name in cls.__dict__ for name in _RULES):
             cls.elementwise = False
+        for name, trees in _TAKE_FLOATING.items():
+            if name in cls.__dict__:
+                setattr(cls, name, takes_floating(*trees)(cls.__dict__[name]))
         declare(cls)
 
     def __post_init__(self) -> None:
@@ -92,6 +96,7 @@ class Optimizer:
 
     # What users call
 
+    @takes_floating("params")
     def init(self, params: Any) -> dict[str, Any]:
         """The state before the first step: {"step": 0, and a tree like `params` for each slot}.
 
@@ -101,7 +106,7 @@ class Optimizer:
         {'step': 0, 'momentum': tensor([0., 0.])}
         """
         leaves, structure = tree.flatten(params)
-        hypers = self._hypers(params, structure, len(leaves), 0)
+        hypers = self._hypers(params, len(leaves), 0)
         begun = [self.start(p, hyper) for p, hyper in zip(leaves, hypers, strict=False)]
         return {
             "step": 0,
@@ -111,11 +116,12 @@ class Optimizer:
             },
         }
 
+    @takes_floating("params", "grads")
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         """One update, as a pure function.
 
         Args:
-            params: tree of tensors.
+            params: tree of floating tensors; a plain number with a decimal point becomes one.
             grads: tree like `params`; where it holds None, the parameter and its state stay as they are.
             state: from `init` or the step before.
             value: the loss at `params`, shape (); only `PolyakSGD` asks for it.
@@ -125,14 +131,15 @@ class Optimizer:
 
         Raises:
             StructureError: `grads`, `state` or a hyperparameter given as a tree is not like `params`.
+            DtypeError: a leaf of `params` or `grads` is no floating number, which `init` refuses too.
         """
         leaves, structure = tree.flatten(params)
-        gradients = self._gradients(params, structure, grads)
+        gradients = self._gradients(params, grads)
         step = state["step"]
         slots = self.slots()
-        hypers = self._hypers(params, structure, len(leaves), step)
+        hypers = self._hypers(params, len(leaves), step)
         columns = {
-            slot: _like(params, structure, state[slot], f"state['{slot}']")
+            slot: tree.match(params, state[slot], ("params", f"state['{slot}']"))
             if slot in state
             else [_in_dtype(self.start(p, hyper)[slot], p) for p, hyper in zip(leaves, hypers, strict=False)]
             for slot in slots
@@ -150,19 +157,12 @@ class Optimizer:
         }
         return tree.unflatten(structure, new_leaves), new_state
 
-    def _gradients(self, params: Any, structure: Any, grads: Any) -> list[Any]:
-        gradients, found = tree.flatten(grads)
-        if found != structure:
-            try:
-                gradients = structure.flatten_up_to(grads)
-            except ValueError:
-                gradients = [grads]
-            if not all(g is None or isinstance(g, Tensor) for g in gradients) or len(gradients) != structure.num_leaves:
-                raise StructureError(tree.difference(params, grads, "params", "grads"))
+    def _gradients(self, params: Any, grads: Any) -> list[Any]:
+        gradients = tree.match(params, grads, ("params", "grads"), is_leaf=lambda g: g is None)
         # Every optimizer has this option; those that users write need not.
         return [g if g is None else -g for g in gradients] if getattr(self, "maximize", False) else gradients
 
-    def _hypers(self, params: Any, structure: Any, count: int, step: Any) -> list[SimpleNamespace]:
+    def _hypers(self, params: Any, count: int, step: Any) -> list[SimpleNamespace]:
         """The hyperparameters of every leaf in this step; one shared object if they are the same for all."""
         columns: dict[str, Any] = {}
         shared = True
@@ -170,7 +170,7 @@ class Optimizer:
             value = getattr(self, name)
             # A tuple such as betas holds several hyperparameters.
             several = type(value) is tuple
-            spread = [self._spread(v, params, structure, count, step, name) for v in (value if several else (value,))]
+            spread = [self._spread(v, params, count, step, name) for v in (value if several else (value,))]
             shared = shared and all(one for one, _ in spread)
             columns[name] = (
                 [tuple(row) for row in zip(*[v for _, v in spread], strict=True)] if several else spread[0][1]
@@ -182,17 +182,23 @@ class Optimizer:
             made.append(hyper)
         return made * count if shared else made
 
-    def _spread(
-        self, value: Any, params: Any, structure: Any, count: int, step: Any, name: str
-    ) -> tuple[bool, list[Any]]:
+    def _spread(self, value: Any, params: Any, count: int, step: Any, name: str) -> tuple[bool, list[Any]]:
         value = value_at(value, step)
         if value is None or isinstance(value, (float, Tensor)) or not count:
             return True, [value] * max(count, 1)
-        leaves, found = tree.flatten(value, is_leaf=lambda v: isinstance(v, Schedule))
-        if found != structure:
-            raise StructureError(tree.difference(params, value, "params", f"{type(self).__name__}.{name}"))
+        names = f"{type(self).__name__}.{name}", "params"
+        leaves = tree.broadcast(value, params, names, is_leaf=lambda v: isinstance(v, Schedule))
+        for path, leaf in zip(tree.paths(params), leaves, strict=True):
+            if not isinstance(leaf, (float, Tensor, Schedule)):
+                raise DtypeError(
+                    f"{names[0]} is {type(leaf).__name__} {leaf!r} for params{path}, expected a number, a tensor or a "
+                    "schedule."
+                )
         return False, [value_at(v, step) for v in leaves]
 
+
+#: The methods that users call, and their arguments that are trees of floating tensors, whoever wrote the method.
+_TAKE_FLOATING = {"init": ("params",), "step": ("params", "grads")}
 
 #: Methods that say what an update is.
 _RULES = ("init", "step", "slots", "start", "prepare", "update", "decay")
@@ -218,10 +224,3 @@ def _in_dtype(value: Any, p: Any) -> Any:
 def norm(x: Any) -> Tensor:
     """Euclidean length of all of `x`, shape (); its derivative at 0 is 0."""
     return safe_sqrt((x * x).sum())
-
-
-def _like(params: Any, structure: Any, given: Any, name: str) -> list[Any]:
-    leaves, found = tree.flatten(given)
-    if found != structure:
-        raise StructureError(tree.difference(params, given, "params", name))
-    return leaves

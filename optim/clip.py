@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hograd import Tensor, maximum, minimum, safe_sqrt, tree, where
 from optim.base import Hyperparameter
 from optim.compose import Transform
+from optim.parameters import floating
 from optim.schedules import value_at
 
 
@@ -26,7 +27,7 @@ def by_value(grads: Any, limit: Any) -> Any:
     >>> by_value({"w": ho.tensor([3.0, -0.5])}, 1.0)
     {'w': tensor([ 1.0000, -0.5000])}
     """
-    return tree.map(lambda g: maximum(minimum(g, limit), -limit), grads)
+    return tree.map(lambda g: maximum(minimum(g, limit), -limit), floating("grads", grads))
 
 
 def by_norm(grads: Any, limit: Any) -> Any:
@@ -42,6 +43,7 @@ def by_norm(grads: Any, limit: Any) -> Any:
     >>> by_norm({"w": ho.tensor(3.0), "b": ho.tensor(4.0)}, 2.5)
     {'w': tensor(1.5000), 'b': tensor(2.)}
     """
+    grads = floating("grads", grads)
     squares = [(g * g).sum() for g in tree.leaves(grads)]
     if not squares:
         return grads
@@ -75,6 +77,7 @@ def adaptively(grads: Any, params: Any, limit: Any, least: Any = 1e-3) -> Any:
         length, size = (safe_sqrt((x * x).sum(axes, keepdim=True) if axes else x * x) for x in (g, p))
         return g * _share(length, limit * maximum(size, least)).astype(g.dtype)
 
+    grads, params = floating("grads", grads), floating("params", params)
     return tree.map(clipped, grads, params, names=("grads", "params"))
 
 

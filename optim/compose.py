@@ -113,7 +113,9 @@ class Decay(Optimizer):
         leaves, structure = tree.flatten(params)
         new = [
             (after - rate * before).astype(before.dtype) if chosen else after
-            for before, after, chosen in zip(leaves, tree.leaves(moved), _labels(self.mask, params), strict=True)
+            for before, after, chosen in zip(
+                leaves, tree.match(params, moved), _labels("mask", self.mask, params), strict=True
+            )
         ]
         return tree.unflatten(structure, new), {"step": state["step"] + 1, "inner": inner}
 
@@ -152,7 +154,7 @@ class Groups(Optimizer):
 
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         leaves, structure, labels = self._labelled(params)
-        gradients = self._gradients(params, structure, grads)
+        gradients = self._gradients(params, grads)
         new, inner = list(leaves), {}
         for name, optimizer in sorted(self.optimizers.items()):
             own = [i for i, label in enumerate(labels) if label == name]
@@ -164,7 +166,7 @@ class Groups(Optimizer):
 
     def _labelled(self, params: Any) -> tuple[list[Any], Any, list[Any]]:
         leaves, structure = tree.flatten(params)
-        labels = _labels(self.labels, params)
+        labels = _labels("labels", self.labels, params)
         for path, label in zip(tree.paths(params), labels, strict=True):
             if label not in self.optimizers:
                 raise StructureError(
@@ -181,7 +183,8 @@ def groups(labels: Any, optimizers: dict[str, Optimizer]) -> Groups:
         optimizers: the optimizer of every group.
 
     Raises:
-        StructureError: on a step, a label that has no optimizer; the message names the parameter.
+        StructureError: on a step, labels that are no prefix of the parameters, or one that has no optimizer; the
+            message names the parameter.
 
     Each optimizer sees a tree like the parameters with None in the places of the others.
 
@@ -203,13 +206,13 @@ class Freeze(Optimizer):
 
     def init(self, params: Any) -> dict[str, Any]:
         leaves, structure = tree.flatten(params)
-        part = _part(structure, leaves, [bool(m) for m in _labels(self.mask, params)], False)
+        part = _part(structure, leaves, [bool(m) for m in _labels("mask", self.mask, params)], False)
         return {"step": 0, "inner": self.optimizer.init(part)}
 
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         leaves, structure = tree.flatten(params)
-        gradients = self._gradients(params, structure, grads)
-        frozen = [bool(m) for m in _labels(self.mask, params)]
+        gradients = self._gradients(params, grads)
+        frozen = [bool(m) for m in _labels("mask", self.mask, params)]
         own = [i for i, still in enumerate(frozen) if not still]
         part = _part(structure, leaves, frozen, False)
         moved, inner = _step_part(self.optimizer, part, [gradients[i] for i in own], state["inner"], value)
@@ -245,10 +248,10 @@ class Accumulate(Optimizer):
         return {"step": 0, "mean": tree.map(zeros_like, params), "inner": self.optimizer.init(params)}
 
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
-        means, structure = tree.flatten(state["mean"])
-        gradients = self._gradients(params, structure, grads)
+        means = tree.match(params, state["mean"], ("params", "state['mean']"))
+        gradients = self._gradients(params, grads)
         mean = [m if g is None else m + g / self.every for m, g in zip(means, gradients, strict=True)]
-        mean = tree.unflatten(structure, mean)
+        mean = tree.unflatten(tree.structure(params), mean)
         turn = (state["step"] + 1) % self.every == 0
         number = state["step"] + 1
         waited = params, {"mean": mean, "inner": state["inner"]}
@@ -299,7 +302,7 @@ class Lookahead(Optimizer):
         after = fast, state["slow"]
         if isinstance(turn, Tensor) or turn:
             rate = value_at(self.rate, state["step"])
-            slow = tree.map(lambda s, f: (s + rate * (f - s)).astype(s.dtype), state["slow"], fast)
+            slow = tree.map(lambda f, s: (s + rate * (f - s)).astype(s.dtype), fast, state["slow"])
             after = _choose(turn, (slow, slow), after)
         return after[0], {"step": state["step"] + 1, "slow": after[1], "inner": inner}
 
@@ -342,7 +345,7 @@ class Average(Optimizer):
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         params, inner = self.optimizer.step(params, grads, state["inner"], value)
         d = value_at(self.decay, state["step"])
-        mean = tree.map(lambda a, p: (d * a + (1 - d) * p).astype(p.dtype), state["average"], params)
+        mean = tree.map(lambda p, a: (d * a + (1 - d) * p).astype(p.dtype), params, state["average"])
         return params, {"step": state["step"] + 1, "average": mean, "inner": inner}
 
 
@@ -366,11 +369,11 @@ def average(optimizer: Optimizer, decay: Any = 0.999) -> Average:
     return Average(optimizer, decay)
 
 
-def _labels(given: Any, params: Any) -> list[Any]:
+def _labels(name: str, given: Any, params: Any) -> list[Any]:
     """A label for each parameter, of a tree prefix or a function of paths."""
     if isinstance(given, Callable):
         return [given(path) for path in tree.paths(params)]
-    return tree.broadcast(given, params)
+    return tree.broadcast(given, params, (name, "params"))
 
 
 def _part(structure: Any, leaves: list[Any], labels: list[Any], wanted: Any) -> Any:
@@ -381,7 +384,7 @@ def _part(structure: Any, leaves: list[Any], labels: list[Any], wanted: Any) -> 
 def _step_part(optimizer: Optimizer, part: Any, gradients: list[Any], state: Any, value: Any) -> tuple[list[Any], Any]:
     grads = tree.unflatten(tree.structure(part), gradients)
     moved, state = optimizer.step(part, grads, state, value)
-    return tree.leaves(moved), state
+    return tree.match(part, moved), state
 
 
 def _choose(turn: Any, yes: Any, no: Any) -> Any:

@@ -286,7 +286,7 @@ def constrain(spec: Any, free: Any) -> Any:
     {'lr': tensor(1.)}
     """
     leaves, structure = tree.flatten(free)
-    constraints = tree.broadcast(spec, free, is_leaf=_is_constraint)
+    constraints = tree.broadcast(spec, free, ("spec", "free"), is_leaf=_is_constraint)
     return tree.unflatten(structure, [c.constrain(x) for c, x in zip(constraints, leaves, strict=True)])
 
 
@@ -304,7 +304,7 @@ def unconstrain(spec: Any, value: Any) -> Any:
     {'lr': tensor(0.)}
     """
     leaves, structure = tree.flatten(value)
-    constraints = tree.broadcast(spec, value, is_leaf=_is_constraint)
+    constraints = tree.broadcast(spec, value, ("spec", "value"), is_leaf=_is_constraint)
     free = []
     for i, (c, x) in enumerate(zip(constraints, leaves, strict=True)):
         x = ho.as_tensor(x)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hograd import as_tensor, custom_root, func, tree
-from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning, DtypeError
+from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
 from optim.line_search import Point, strong_wolfe
+from optim.parameters import floating
 from optim.stationary import Stationary
 
 REASONS = {
@@ -236,13 +237,7 @@ class Minimizer:
 
     def _floating(self, params: Any) -> Any:
         """The parameters as tensors; an error unless all are floating."""
-        params = tree.map(as_tensor, params)
-        for path, leaf in zip(tree.paths(params), tree.leaves(params), strict=True):
-            if leaf.dtype.kind != "f":
-                raise DtypeError(
-                    f"{type(self).__name__}: params{path} has dtype {leaf.dtype}, expected a floating tensor."
-                )
-        return params
+        return floating(f"{type(self).__name__}: params", params, kinds="f")
 
     def _step(self, evaluate: Any, slack: float, point: Point, direction: Any, first: float) -> Point | None:
         slope = float(point.gradient @ direction)

@@ -58,12 +58,12 @@ class PolyakSGD(Optimizer):
         if value is None:
             raise ArgumentError("PolyakSGD: step needs the loss: pass value=loss(params).")
         leaves, structure = tree.flatten(params)
-        gradients = self._gradients(params, structure, grads)
+        gradients = self._gradients(params, grads)
         squares = [(g * g).sum() for g in gradients if g is not None]
         if not squares:
             return params, {"step": state["step"] + 1}
         length = sum(squares[1:], squares[0])
-        hypers = self._hypers(params, structure, len(leaves), state["step"])
+        hypers = self._hypers(params, len(leaves), state["step"])
         rates = {id(hyper): _rate(hyper, value, length) for hyper in hypers}
         moved = [
             p if g is None else p - rates[id(hyper)].astype(p.dtype) * g

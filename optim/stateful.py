@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hograd import Tensor, grad, no_grad, tree
-from hograd.errors import ArgumentError, StructureError
+from hograd.errors import ArgumentError
 from optim.base import Optimizer
 
 detach = tree.detach
@@ -119,13 +119,12 @@ class Bound:
         Raises:
             StructureError: it is of parameters or of an optimizer of another structure.
         """
-        found, expected = tree.structure(state_dict["state"]), tree.structure(self.state)
-        if found != expected:
-            raise StructureError(tree.difference(self.state, state_dict["state"], "the state", "state_dict['state']"))
-        self.state, self.optimizer = state_dict["state"], state_dict["optimizer"]
+        leaves = tree.match(self.state, state_dict["state"], ("the state", "state_dict['state']"))
+        self.state = tree.unflatten(tree.structure(self.state), leaves)
+        self.optimizer = state_dict["optimizer"]
 
     def _write(self, params: Any) -> None:
-        for leaf, new in zip(tree.leaves(self.params), tree.leaves(params), strict=True):
+        for leaf, new in zip(tree.leaves(self.params), tree.match(self.params, params), strict=True):
             leaf[...] = new
 
 

@@ -40,9 +40,10 @@ def grad(
     Result i is  sum_k grad_outputs[k] . d outputs[k] / d inputs[i] , a vector-Jacobian product.
 
     Args:
-        outputs: a tensor, or a sequence of tensors.
+        outputs: a tensor, a sequence, a dict or a tree of tensors.
         inputs: a tensor, a sequence, a dict or a tree of tensors; leaves of the graph or not.
-        grad_outputs: the weights, one for each output, of its shape; None is 1 for an output of one element.
+        grad_outputs: the weights, one for each output, of its shape, as a sequence or a tree like `outputs`; None is 1
+            for an output of one element.
         retain_graph: keep what the graph saved, so that it can be differentiated again; default `create_graph`.
         create_graph: record the derivative, so that it can be differentiated itself, also inside `no_grad`.
         only_inputs: ignored, as in PyTorch: the `.grad` of leaves is never touched.
@@ -58,6 +59,7 @@ def grad(
         UnusedInputError: an input was not used (neither `allow_unused` nor `materialize_grads` given).
         FreedGraphError: an operation on the way had its saved values freed by an earlier call.
         ShapeError: a weight does not have its output's shape.
+        StructureError: `grad_outputs` is a dict or a tree unlike `outputs`.
 
     Memory: an operation saves what its rule reads and nothing else: `a.tanh()` its answer, `a * b` the factors, `a + b`
     nothing. A pass frees that as it goes along. For a chain of n `tanh` of B bytes, forward and backward pass together
@@ -84,7 +86,7 @@ def grad(
             FutureWarning,
             stacklevel=2,
         )
-    heads = _tensors(outputs, "outputs")
+    heads, grad_outputs = _tensors(outputs, "outputs"), _in_order(outputs, grad_outputs, ("outputs", "grad_outputs"))
     if isinstance(inputs, Tensor):
         inputs = [inputs]
     flat = isinstance(inputs, (list, tuple)) and all(isinstance(x, Tensor) for x in inputs)
@@ -220,6 +222,13 @@ def _tensors(value: Any, name: str) -> list[Tensor]:
     return tensors
 
 
+def _in_order(outputs: Any, weights: Any, names: tuple[str, str]) -> Any:
+    """Weights as a sequence, where they came as a tree like the outputs that is none, such as a dict."""
+    if weights is None or isinstance(weights, (Tensor, list, tuple)) or tree.structure(weights).is_leaf():
+        return weights
+    return tree.match(outputs, weights, names, is_leaf=lambda g: g is None)
+
+
 def _seeds(heads: list[Tensor], weights: Any) -> list[Any]:
     """The cotangents of the outputs: what the user gave, checked, or 1 for a single element."""
     if weights is None:
@@ -299,7 +308,7 @@ def backward(
     >>> x.grad
     tensor(6.)
     """
-    heads = _tensors(tensors, "tensors")
+    heads, grad_tensors = _tensors(tensors, "tensors"), _in_order(tensors, grad_tensors, ("tensors", "grad_tensors"))
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is not None:
         if not tree.leaves(inputs):

@@ -11,7 +11,7 @@ from hograd import tree
 from hograd.backend import FLOATING, as_array
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, DtypeError, ShapeError, StructureError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 
 
 def as_tensor(leaf: Any) -> Any:
@@ -76,14 +76,12 @@ _BELONG_TO = {"tangents": "primals", "cotangents": "output"}
 
 def matching(given: Any, like: Sequence[Tensor], structure: Any, name: str) -> list[Tensor]:
     """Tangents or cotangents, checked against the tensors that they belong to."""
-    items, found = tree.flatten(given)
-    if found != structure:
-        expected = tree.unflatten(structure, like)
-        raise StructureError(tree.difference(expected, given, _BELONG_TO[name], name))
+    expected = tree.unflatten(structure, like)
+    items = tree.match(expected, given, (_BELONG_TO[name], name))
     checked = []
     for i, (t, x) in enumerate(zip(items, like, strict=True)):
         t = t if isinstance(t, Tensor) else Tensor(as_array(t, copy=True))
         if t.shape != x.shape:
-            raise ShapeError(f"{name}{tree.paths(given)[i]} has shape {tuple(t.shape)}, expected {tuple(x.shape)}.")
+            raise ShapeError(f"{name}{tree.paths(expected)[i]} has shape {tuple(t.shape)}, expected {tuple(x.shape)}.")
         checked.append(t if t.dtype == x.dtype else ops.astype(t, x.dtype))
     return checked

@@ -71,15 +71,12 @@ class TreeCall(Call):
             )
         leaves: list[Any] = []
         for i, (entry, structure) in enumerate(zip(given, self.arguments, strict=True)):
-            entries, of = tree.flatten(entry, is_leaf=lambda x: x is None)
             if entry is None:
                 leaves += [None] * structure.num_leaves
-            elif len(entries) != structure.num_leaves:
-                raise StructureError(
-                    f"the bwd rule of {self.name} returned {of} for argument {i}, expected the structure {structure}."
-                )
-            else:
-                leaves += entries
+                continue
+            names, caller = (f"argument {i}", "cotangent"), f"the bwd rule of {self.name}"
+            expected = tree.unflatten(structure, range(structure.num_leaves))
+            leaves += tree.match(expected, entry, names, caller=caller, is_leaf=lambda x: x is None)
         return [leaves[i] for i in self.positions]
 
 
@@ -200,10 +197,8 @@ class _JvpCall(TreeCall):
             raise StructureError(
                 f"the jvp rule of {self.name} must return (output, tangent of it), found {type(pair).__name__}."
             )
-        leaves, structure = tree.flatten(pair[1])
-        if structure != self.result:
-            raise StructureError(tree.difference(pair[0], pair[1], "output", "tangent"))
-        return leaves
+        output = tree.unflatten(self.result, range(self.result.num_leaves))
+        return tree.match(output, pair[1], ("output", "tangent"))
 
     def backward(self, residue: Residue, cotangents: list[Any]) -> Sequence[Any]:
         floating = [x.dtype.kind in "fc" for x in residue.content]

@@ -13,7 +13,7 @@ from hograd.core.levels import Level
 from hograd.core.primitive import ops
 from hograd.core.replay import repeated
 from hograd.core.tensor import Batched, Tensor
-from hograd.errors import ArgumentError, ShapeError, StructureError
+from hograd.errors import ArgumentError, ShapeError
 from hograd.func.arguments import name_of, outputs_of
 
 
@@ -42,6 +42,7 @@ def vmap(
 
     Raises:
         ShapeError: mapped arguments differ in length, or none is mapped.
+        StructureError: `in_dims` or `out_dims` is no prefix of its tree.
 
     >>> import hograd as ho
     >>> vmap(lambda x, c: (x * c).sum(), in_dims=(0, None))(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), 10.0)
@@ -125,23 +126,15 @@ def _axes(in_dims: Any, args: tuple[Any, ...], count: int) -> list[Any]:
             f"{len(args)} arguments."
         )
     axes: list[Any] = []
-    for prefix, arg in zip(in_dims, args, strict=True):
-        if _is_axis(prefix):
-            axes += [prefix] * len(tree.leaves(arg))
-        else:
-            axes += _spread(prefix, arg, "in_dims")
+    for i, (prefix, arg) in enumerate(zip(in_dims, args, strict=True)):
+        axes += tree.broadcast(prefix, arg, (f"in_dims[{i}]", f"args[{i}]"), is_leaf=_is_axis)
     return axes
 
 
 def _axes_of_output(out_dims: Any, result: Any, count: int) -> list[Any]:
-    return [out_dims] * count if _is_axis(out_dims) else _spread(out_dims, result, "out_dims")
-
-
-def _spread(prefix: Any, full: Any, name: str) -> list[Any]:
-    try:
-        return tree.broadcast(prefix, full, is_leaf=_is_axis)
-    except ValueError as error:
-        raise StructureError(f"{name} {prefix!r} is no prefix of the tree that it belongs to: {error}") from None
+    if _is_axis(out_dims):
+        return [out_dims] * count
+    return tree.broadcast(out_dims, result, ("out_dims", "the output"), is_leaf=_is_axis)
 
 
 def _mapped_size(tensors: list[Any], axes: list[Any], args: Any) -> int:

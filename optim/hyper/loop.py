@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from hograd import as_tensor, tree
+from hograd import tree
 from hograd.errors import ConvergenceError, DtypeError
 from optim.base import Optimizer
-from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, floating, hypergradient
+from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, hypergradient
+from optim.parameters import floating
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +122,9 @@ def bilevel(
                 break
             outer, state = optimizer.step(outer, result.hypergrad, state)
             if project is not None:
-                outer = tree.map(as_tensor, project(outer))
+                projected = floating("project(outer)", project(outer))
+                leaves = tree.match(outer, projected, ("outer", "project(outer)"), caller="bilevel")
+                outer = tree.unflatten(tree.structure(outer), leaves)
             if warm_start:
                 problem = dataclasses.replace(problem, init=result.info.params)
                 if hasattr(method, "warm_start") and result.info.warm_start is not None:

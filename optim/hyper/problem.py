@@ -12,6 +12,7 @@ from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
 from optim.hyper.flat import Flat, flat_for
+from optim.parameters import floating
 from optim.schedules import PerStep, Schedule
 
 
@@ -317,26 +318,6 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient
     result = method.hypergradient(problem, outer)
     memory = forecast(first, tree.leaves(result[:2]))
     return result._replace(info=dataclasses.replace(result.info, memory=memory))
-
-
-def floating(name: str, values: Any) -> Any:
-    """A tree of numbers and tensors as one of tensors.
-
-    Raises:
-        DtypeError: an element is no floating number or tensor; the message says which.
-
-    >>> floating("outer", {"lr": 0.5})
-    {'lr': tensor(0.5000)}
-    """
-    for i, leaf in enumerate(tree.leaves(values)):
-        if isinstance(leaf, float) or getattr(getattr(leaf, "dtype", None), "kind", "") in ("f", "c"):
-            continue
-        what = f"of dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"{type(leaf).__name__} {leaf!r}"
-        raise DtypeError(
-            f"{name}{tree.paths(values)[i]} is {what}, expected a floating tensor or number: write it with a decimal "
-            "point, or convert it with .double()."
-        )
-    return tree.map(as_tensor, values)
 
 
 def _scalar(name: str, loss: Callable[..., Any]) -> Callable[..., Tensor]:

@@ -203,7 +203,7 @@ class _Run:
         return [sign * g.numpy().astype(np.float64) + _array(hyper.weight_decay) * w.numpy() for w, g, hyper in rows]
 
     def _hypers(self, number: int) -> list[SimpleNamespace]:
-        return self.optimizer._hypers(self.params(), self.structure, len(self.w), number)
+        return self.optimizer._hypers(self.params(), len(self.w), number)
 
     def _fraction(self, momentum: Any, like: Any) -> tuple[Any, Any]:
         """Numerator and denominator of a momentum, for every element."""

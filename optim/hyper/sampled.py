@@ -11,7 +11,8 @@ import numpy as np
 
 from hograd import Tensor, func, tree, zeros_like
 from hograd.errors import ArgumentError, ConvergenceError
-from optim.hyper.problem import Bilevel, expect_count, floating
+from optim.hyper.problem import Bilevel, expect_count
+from optim.parameters import floating
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from hograd import Tensor, func, no_grad, tree
 from hograd.errors import ArgumentError
 from optim.base import Optimizer
+from optim.parameters import floating
 
 
 def adapt(
@@ -34,6 +35,9 @@ def adapt(
     Returns:
         A tree like `params`. `func.vmap` maps it over tasks; the user takes the gradient of what follows.
 
+    Raises:
+        DtypeError: a leaf of `params` is no floating tensor or number; the message names it.
+
     >>> import hograd as ho
     >>> from optim import SGD
     >>> loss = lambda w, task: ((w - task) ** 2).sum()
@@ -47,6 +51,7 @@ def adapt(
         raise ArgumentError(f"adapt: order is {order!r}, expected 1 (gradients as constants) or 2 (exact).")
     if not isinstance(steps, int) or steps < 0:
         raise ArgumentError(f"adapt: steps is {steps!r}, expected a whole number of at least 0.")
+    params = floating("params", params)
     gradient = func.grad_and_value(loss)
     state = inner.init(params)
     for _ in range(steps):

@@ -242,7 +242,7 @@ MISTAKES = {
     "whole numbers as parameters": (
         {"init": {"w": ho.ones(2), "b": ho.tensor(1)}},
         DtypeError,
-        r"init\['b'\] is of dtype int64, expected a floating tensor or number",
+        r"init\['b'\] has dtype int64, expected a floating tensor or number",
     ),
     "no optimizer": ({"optimizer": None}, DtypeError, "the inner optimizer is .*, expected an Optimizer; pass"),
 }
@@ -263,7 +263,7 @@ def test_mistakes_in_a_problem_are_named(name, mistake):
         (lambda: hypergradient(curved(), OUTER, Reverse), "method is <class .*Reverse.*>, expected an object such as"),
         (lambda: hypergradient(curved(), OUTER, "reverse"), "method is 'reverse', expected an object such as"),
         (lambda: hypergradient(curved(), {**OUTER, "l2": 1}, Reverse(3)), r"outer\['l2'\] is int 1, expected a float"),
-        (lambda: hypergradient(curved(), {"x": ho.arange(2)}, Reverse(3)), r"outer\['x'\] is of dtype int64, expect"),
+        (lambda: hypergradient(curved(), {"x": ho.arange(2)}, Reverse(3)), r"outer\['x'\] has dtype int64, expect"),
         (lambda: Implicit(CG, steps=3), "solver is <class .*CG.*>, expected one of `solvers`"),
         (lambda: Implicit("cg", steps=3), "solver is 'cg', expected one of `solvers`, such as"),
         (lambda: bilevel(curved(), OUTER, Reverse(3), SGD(lr=0.1)), "optimizer is Reverse, expected an Optimizer"),
