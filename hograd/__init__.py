@@ -17,6 +17,7 @@ from hograd.core.format import set_printoptions
 from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
+from hograd.files import load, save
 from hograd.func import checkpoint, remat, vmap
 from hograd.loop import fori_loop, scan
 from hograd.ops import activations as _activations
@@ -235,6 +236,7 @@ __all__ = [
     "less_equal",
     "lgamma",
     "linalg",
+    "load",
     "long",
     "movedim",
     "multiply",
@@ -248,6 +250,7 @@ __all__ = [
     "positive",
     "power",
     "remat",
+    "save",
     "scan",
     "set_default_dtype",
     "set_grad_enabled",

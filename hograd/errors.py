@@ -53,6 +53,10 @@ class MissingExtraError(HogradError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+class DamagedFileError(HogradError, ValueError):
+    """A file is not what was written to it: cut short, changed, or of another format."""
+
+
 class GradcheckError(HogradError, AssertionError):
     """A derivative differs from the numerical one, or cannot be compared with it."""
 
