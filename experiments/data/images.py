@@ -1,10 +1,14 @@
 """Images of ten classes: digits of scikit-learn, and MNIST and Fashion-MNIST from files in a local folder."""
 
 import gzip
+import itertools
 import json
+import math
+import stat
 import textwrap
+import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +21,20 @@ SOURCES = {
 }
 
 
+#: Bounds of what is read, several times what the data sets have: the bytes of a file, the images in it, and the files
+#: and folders that are looked through.
+JSON_BYTES, IDX_BYTES, IMAGES, ENTRIES = 2**24, 2**26, 2**18, 2**18
+
+
 class MissingDataError(ExperimentError):
     """The files of a data set are not in the folder where they are looked for."""
+
+
+class MalformedDataError(ExperimentError):
+    """A file of a data set is not what it should be; the message is one line that begins with its path."""
+
+    def __init__(self, path: Path, found: str):
+        super().__init__(f"{path}: {found}")
 
 
 def skipped(missing: MissingDataError) -> str:
@@ -46,6 +62,8 @@ def load(name: str, folder: Path | None = None) -> tuple[Labelled, Labelled | No
 
     Raises:
         MissingDataError: they do not.
+        MalformedDataError: a file is not what it should be: truncated, of another kind, too large, or with numbers that
+            are no pixels or classes.
     """
     if name == "digits":
         from sklearn.datasets import load_digits
@@ -55,22 +73,20 @@ def load(name: str, folder: Path | None = None) -> tuple[Labelled, Labelled | No
     if folder is None:
         raise ValueError(f"load: {name} is read from files, so it needs a folder")
     if name == "mnist":
-        parts = [json.loads(_find(name, folder, f"{digit}.json").read_text())["data"] for digit in range(10)]
-        images = [np.asarray(part, float).reshape(-1, 784) for part in parts]
+        images = [_json(_find(name, folder, f"{digit}.json")) for digit in range(10)]
         classes = np.repeat(np.arange(10), [len(part) for part in images])
         return Labelled(np.concatenate(images), classes), None
     train, test = (
-        Labelled(
-            _idx(_find(name, folder, f"{part}-images-idx3-ubyte.gz")).reshape(-1, 784) / 255.0,
-            _idx(_find(name, folder, f"{part}-labels-idx1-ubyte.gz")).astype(np.int64),
-        )
+        _labelled(*(_find(name, folder, f"{part}-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1")))
         for part in ("train", "t10k")
     )
     return train, test
 
 
 def _find(name: str, folder: Path, file: str) -> Path:
-    found = sorted(folder.rglob(file)) if folder.is_dir() else []
+    """The first file of this name in the folder, at any depth."""
+    entries = itertools.islice(folder.rglob("*"), ENTRIES) if folder.is_dir() else ()
+    found = sorted(path for path in entries if path.name == file)
     if not found:
         what = f"there is no file {file} in it" if folder.is_dir() else "there is no such folder"
         raise MissingDataError(
@@ -80,9 +96,83 @@ def _find(name: str, folder: Path, file: str) -> Path:
     return found[0]
 
 
-def _idx(path: Path) -> np.ndarray:
-    """The bytes of an idx file, in the shape that its head tells."""
-    content = gzip.decompress(path.read_bytes())
-    axes = content[3]
-    shape = np.frombuffer(content, ">u4", axes, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+def _open(path: Path, most: int) -> IO[bytes]:
+    """A regular file of at most so many bytes, for reading. What else stands there, such as a pipe, might never end."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            what = "a folder" if stat.S_ISDIR(about.st_mode) else "no regular file"
+            raise MalformedDataError(path, f"this is {what}, expected a file")
+        if about.st_size > most:
+            raise MalformedDataError(path, f"the file has {about.st_size:,} bytes, expected at most {most:,}")
+        return path.open("rb")
+    except OSError as error:
+        raise MalformedDataError(path, f"the file cannot be read: {error.strerror}") from error
+
+
+def _json(path: Path) -> np.ndarray:
+    """The images of a JSON file {"data": [pixels of one image after the other, in [0, 1]]}, one a row."""
+    with _open(path, JSON_BYTES) as file:
+        try:
+            content: Any = json.loads(file.read(JSON_BYTES))
+        except (ValueError, RecursionError) as error:
+            raise MalformedDataError(path, f"this is no JSON: {error}") from error
+    numbers = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(numbers, list):
+        raise MalformedDataError(path, 'there is no list of pixels in it, expected {"data": [...]}')
+    kinds = {type(number) for number in numbers} - {int, float}
+    if kinds:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise MalformedDataError(path, f"there are pixels of type {names}, expected numbers alone")
+    if not numbers or len(numbers) % 784 or len(numbers) > 784 * IMAGES:
+        raise MalformedDataError(
+            path, f"there are {len(numbers):,} pixels, expected 784 for each of 1 to {IMAGES:,} images"
+        )
+    try:
+        pixels = np.array(numbers, float)
+    except OverflowError:
+        pixels = np.array([math.inf])
+    # Not a number is not in the range either.
+    outside = pixels[~((pixels >= 0) & (pixels <= 1))]
+    if outside.size:
+        raise MalformedDataError(path, f"there is a pixel of {outside[0]:g}, expected numbers from 0 to 1")
+    return pixels.reshape(-1, 784)
+
+
+def _labelled(images: Path, labels: Path) -> Labelled:
+    pixels, classes = _idx(images, 28, 28).reshape(-1, 784), _idx(labels)
+    if len(pixels) != len(classes):
+        raise MalformedDataError(labels, f"there are {len(classes):,} classes for {len(pixels):,} images in {images}")
+    if classes.max() > 9:
+        raise MalformedDataError(labels, f"there is a class {classes.max()}, expected 0 to 9")
+    return Labelled(pixels / 255.0, classes.astype(np.int64))
+
+
+def _idx(path: Path, *shape: int) -> np.ndarray:
+    """The unsigned bytes of a compressed idx file, shape (n, *shape)."""
+    with _open(path, IDX_BYTES) as file, gzip.open(file) as content:
+        try:
+            head = content.read(4)
+            expected = bytes((0, 0, 8, 1 + len(shape)))
+            if head != expected:
+                raise MalformedDataError(
+                    path,
+                    f"it begins with {head.hex(' ') or 'nothing'}, expected {expected.hex(' ')}: unsigned bytes "
+                    f"along {1 + len(shape)} axes",
+                )
+            lengths = np.frombuffer(content.read(4 * (1 + len(shape))), ">u4").tolist()
+            if len(lengths) != 1 + len(shape) or tuple(lengths[1:]) != shape or not 1 <= lengths[0] <= IMAGES:
+                raise MalformedDataError(
+                    path,
+                    f"its shape is {tuple(lengths)}, expected (n{''.join(f', {k}' for k in shape)}) with n from 1 "
+                    f"to {IMAGES:,}",
+                )
+            count = math.prod(lengths)
+            values = content.read(count)
+            # Asking for one more byte than there should be checks the sum, and unpacks no more than that.
+            if len(values) < count or content.read(1):
+                found = f"only {len(values):,}" if len(values) < count else "more than that"
+                raise MalformedDataError(path, f"its head tells of {count:,} bytes, but there are {found}")
+        except (EOFError, OSError, ValueError, zlib.error) as error:
+            raise MalformedDataError(path, f"it cannot be unpacked: {error}") from error
+    return np.frombuffer(values, np.uint8).reshape(lengths)
