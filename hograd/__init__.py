@@ -36,6 +36,7 @@ from hograd.ops import extrema as _extrema
 from hograd.ops import gather as _gather
 from hograd.ops import images as _images
 from hograd.ops import index as _index
+from hograd.ops import inverses as _inverses
 from hograd.ops import join as _join
 from hograd.ops import labels as _labels
 from hograd.ops import layers as _layers
@@ -94,6 +95,7 @@ from hograd.ops.extrema import *
 from hograd.ops.gather import *
 from hograd.ops.images import *
 from hograd.ops.index import *
+from hograd.ops.inverses import *
 from hograd.ops.join import *
 from hograd.ops.labels import *
 from hograd.ops.layers import *
@@ -281,6 +283,7 @@ __all__ += _extrema.__all__
 __all__ += _gather.__all__
 __all__ += _images.__all__
 __all__ += _index.__all__
+__all__ += _inverses.__all__
 __all__ += _join.__all__
 __all__ += _labels.__all__
 __all__ += _layers.__all__

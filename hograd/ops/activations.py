@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import scalarize
 from hograd.core.declare import case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
@@ -151,12 +152,25 @@ softsign = unary(
 )
 
 
+#: x cosh(x) - sinh(x)  is  x**3  times the polynomial in x**2 of these coefficients, where |x| < 1.
+SHRUNK = [2 * k / math.factorial(2 * k + 1) for k in range(1, 10)]
+
+
+def _tanhshrink(x: Any) -> Any:
+    small = np.abs(x) < 1
+    z = np.where(small, x, 0)
+    square, near = z * z, SHRUNK[-1]
+    for coefficient in SHRUNK[-2::-1]:
+        near = near * square + coefficient
+    return scalarize(np.where(small, z * square * near / np.cosh(z), x - np.tanh(x)).astype(x.dtype))
+
+
 tanhshrink = unary(
     "tanhshrink",
-    lambda x: x - np.tanh(x),
+    _tanhshrink,
     lambda F, x: F.square(F.tanh(x)),
     samples=anywhere,
-    doc="""x - tanh(x).
+    doc="""x - tanh(x), precise for small x.
 
     >>> import hograd as ho
     >>> ho.tanhshrink(ho.tensor([0.0, 2.0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 import operator
 from typing import Any
 
@@ -193,7 +195,19 @@ reciprocal = unary(
 
 
 def _power_kernel(x: Any, exponent: Any) -> Any:
-    return x if type(exponent) is int and exponent == 1 else x**exponent
+    if not is_number(exponent):
+        return x**exponent
+    if type(exponent) is int and exponent == 1:
+        return x
+    # As NumPy has it for arrays, but not for numbers: nan at -inf, and -0.0 at -0.0.
+    if exponent == 0.5:
+        return np.sqrt(x)
+    if exponent == -0.5:
+        return 1 / np.sqrt(x)
+    if x.dtype.kind == "c" and -math.inf < exponent < 0 and exponent == int(exponent):
+        # The power itself may be too large.
+        return (1 / x) ** -int(exponent)
+    return x**exponent
 
 
 def _power_pull(F: Any, g: Any, x: Any, exponent: float) -> Any:
@@ -239,7 +253,8 @@ def pow(a: Any, b: Any) -> Tensor:
 
     Args:
         a: base; where it is negative, the exponent must be whole.
-        b: exponent; a Python number is exact at a = 0 to every order (x**2 has derivatives 2x, 2, 0).
+        b: exponent; a Python number is exact at a = 0 to every order (x**2 has derivatives 2x, 2, 0), and 0.5 is the
+            square root, nan at -inf and -0.0 at -0.0, as in PyTorch.
 
     Where b is a tensor, the derivative with respect to a is 0 at b = 0, and the one with respect to b is 0 at
     a = 0 for b >= 0, as in PyTorch.
@@ -255,7 +270,7 @@ def pow(a: Any, b: Any) -> Tensor:
             raise ArgumentError(f"Integers to negative integer powers are not allowed: found {b}, write {b}.0 instead.")
         if a.dtype.kind in "iub" and type(b) is float:
             a = ops.astype(a, promote("pow", a, b)[0].dtype)
-        if a.dtype.kind == "f":
+        if a.dtype.kind == "f" or (a.dtype.kind == "c" and type(b) is not builtins.complex):
             return wrap(apply(_power, (a,), {"exponent": b}))
     a, b = promote("pow", a, b)
     if is_number(a):

@@ -157,7 +157,7 @@ def polar(F: Any, abs: Any, angle: Any) -> Tensor:
 
 @composite(lambda s: [case(s.complex(3)), case(s.away_from_zero(3))])
 def sgn(F: Any, x: Any) -> Tensor:
-    """Direction of complex numbers,  x / |x|,  and 0 at 0; the sign of real ones.
+    """Direction of complex numbers,  x / |x|,  and 0 at 0, as all its derivatives; the sign of real ones.
 
     >>> import hograd as ho
     >>> ho.sgn(ho.tensor([3.0j, 0.0j]))
@@ -167,7 +167,11 @@ def sgn(F: Any, x: Any) -> Tensor:
     if x.dtype.kind != "c":
         return F.sign(x)
     size = F.abs(x)
-    return x / F.where(F.eq(size, 0), 1.0, size)
+    none = F.eq(size, 0)
+    divisor = F.where(none, 1.0, size)
+    # The outer choice makes the derivatives at 0 zero, as in PyTorch. A complex quotient would overflow inside for
+    # numbers below the normal ones.
+    return F.where(none, 0.0, F.complex(F.real(x) / divisor, F.imag(x) / divisor))
 
 
 @composite(lambda s: [case(s.complex(2, 3)), case(s.complex())])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import scalarize
 from hograd.core import fast
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.primitive import kernels, ops, register
@@ -61,9 +62,44 @@ log = unary(
 )
 
 
+def _square(x: Any) -> tuple[Any, Any]:
+    """The square of float64 numbers, and its rounding error (Dekker, 1971)."""
+    high = x * 134217729.0
+    high = high - (high - x)
+    low, y = x - high, x * x
+    return y, ((high * high - y) + 2 * high * low) + low * low
+
+
+def _sum(a: Any, b: Any) -> tuple[Any, Any]:
+    """A sum and its rounding error (Knuth, 1969)."""
+    y = a + b
+    c = y - a
+    return y, (a - (y - c)) + (b - c)
+
+
+def _log1p(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.log1p(x)
+    # The real part is  log1p(s) / 2  with  s = 2a + a**2 + b**2,  whose terms cancel beside the circle |1 + x| = 1.
+    a, b = x.real.astype(np.float64), x.imag.astype(np.float64)
+    near = (np.abs(a) < 3) & (np.abs(b) < 3)
+    p, q = np.where(near, a, 0.0), np.where(near, b, 0.0)
+    (pp, p_rest), (qq, q_rest) = _square(p), _square(q)
+    first, first_rest = _sum(2 * p, pp)
+    total, rest = _sum(first, qq)
+    s = total + (rest + first_rest + p_rest + q_rest)
+    precise = near & (s > -0.5)
+    with np.errstate(divide="ignore"):
+        far = np.log(np.hypot(1 + a, b))
+    y = np.empty(np.shape(x), x.dtype)
+    y.real = np.where(precise, np.where(s == 0, a, np.log1p(np.where(precise, s, 0.0)) / 2), far)
+    y.imag = np.arctan2(b, 1 + a)
+    return scalarize(y)
+
+
 log1p = unary(
     "log1p",
-    np.log1p,
+    _log1p,
     lambda F, g, x: g / (x + 1),
     samples=positive,
     doc="""ln(1 + x), precise for small x.
@@ -188,6 +224,11 @@ tanh = unary(
 
 
 def _sigmoid(x: Any) -> Any:
+    if x.dtype.kind == "c":
+        # Infinite complex numbers have no direction to divide by.
+        left = x.real < 0
+        e = np.exp(np.where(left, x, -x))
+        return scalarize(np.where(left, e, 1) / (1 + e))
     # Precise in both tails: exp overflows to inf for large negative x, and 1 / inf is the right 0.
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-x))
@@ -275,8 +316,7 @@ relu = unary(
 
 def _direction(F: Any, x: Any) -> Any:
     """What the absolute value of complex numbers grows along."""
-    size = F.abs(x)
-    return F.conj(x) / F.where(F.eq(size, 0), 1.0, size)
+    return F.conj(F.sgn(x))
 
 
 abs = unary(

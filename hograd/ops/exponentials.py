@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from hograd.core.declare import binary, case, composite, unary
+from hograd.backend import scalarize
+from hograd.core.declare import binary, case, composite, elementwise, operation, unary
+from hograd.core.dispatch import call
+from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.ops.axes import operand
+from hograd.ops.axes import operand, tensor_of
 from hograd.ops.samples import anywhere, pairs, positive
-from hograd.ops.scipy import scipy_function
+from hograd.ops.scipy import floats, scipy_function
 
 __all__ = ["exp2", "float_power", "ldexp", "log10", "log2", "logaddexp", "logaddexp2", "rsqrt", "xlogy"]
 
@@ -186,13 +189,41 @@ def float_power(F: Any, x: Any, exponent: Any) -> Tensor:
     return F.pow(*wide)
 
 
-@composite(lambda s: [case(s.normal(3, 4), s.normal(4)), case(s.normal(3), np.array([1, -2, 0]))])
-def ldexp(F: Any, x: Any, b: Any) -> Tensor:
-    """x 2**b.
+#: No number of any dtype stays one when its exponent is raised by so much.
+_BEYOND_EXPONENTS = 2**15
+
+
+def _ldexp_kernel(a: Any, b: Any) -> Any:
+    """a 2**b where 2**b is out of range, too: the whole part of b is added to the exponents."""
+    if a.dtype.kind == "c":
+        parts = np.stack([_ldexp_kernel(a.real, b.real), _ldexp_kernel(a.imag, b.real)], -1)
+        return scalarize(parts.view(a.dtype)[..., 0])
+    endless = np.isinf(b)
+    whole = np.clip(np.trunc(np.where(np.isfinite(b), b, 0)), -_BEYOND_EXPONENTS, _BEYOND_EXPONENTS)
+    # The factor left over is taken while the number is large, but never beyond the product.
+    factor = np.exp2(np.where(endless, b, b - whole))
+    y = np.ldexp(np.where(b < 0, a * factor, a), whole.astype(np.int32))
+    return scalarize(np.where(b < 0, y, y * factor))
+
+
+_ldexp = elementwise(
+    "ldexp", _ldexp_kernel, (lambda F, g, b: F.ldexp(g, b), lambda F, g, y: g * y * math.log(2)), "a b"
+)
+
+
+@operation(_ldexp_kernel, lambda s: [case(s.normal(3, 4), s.normal(4)), case(s.normal(3), np.array([1, -2, 0]))])
+def ldexp(a: Any, b: Any) -> Tensor:
+    """a 2**b, elementwise, also where 2**b is out of range and the product is not.
+
+    Args:
+        a: number or tensor.
+        b: number or tensor, of integers or floating.
 
     >>> import hograd as ho
     >>> ho.ldexp(ho.tensor([1.0, 3.0]), ho.tensor([2, -1]))
     tensor([4.0000, 1.5000])
     """
-    x, b = operand(F, x, "ldexp"), operand(F, b, "ldexp")
-    return F.mul(x, F.exp2(F.astype(b, x.dtype) if x.dtype.kind in "fc" and b.dtype.kind in "biu" else b))
+    b = tensor_of(b, "ldexp")
+    if b.dtype.kind in "iu":
+        b = ops.clip(ops.astype(b, np.int64), -_BEYOND_EXPONENTS, _BEYOND_EXPONENTS)
+    return call(_ldexp, floats("ldexp", a, b), {})

@@ -1,4 +1,4 @@
-"""Trigonometric and hyperbolic functions, their inverses, and functions of a plane's two coordinates."""
+"""Trigonometric and hyperbolic functions, and functions of a plane's two coordinates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import scalarize
-from hograd.core import fast
-from hograd.core.declare import binary, case, elementwise, operation, unary
+from hograd.core.declare import binary, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
 from hograd.core.primitive import register
@@ -17,13 +16,7 @@ from hograd.core.tensor import Tensor
 from hograd.ops.samples import anywhere, inside_one, pairs
 
 __all__ = [
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
     "atan2",
-    "atanh",
     "cosh",
     "deg2rad",
     "hypot",
@@ -43,53 +36,6 @@ tan = unary(
     >>> import hograd as ho
     >>> ho.tan(ho.tensor([0.0, 1.0]))
     tensor([0.0000, 1.5574])
-    """,
-)
-
-
-# As a product, for it is precise near -1 and 1; as one operation, for the product's derivative is nan beside a pole.
-_one_minus_square = elementwise("one_minus_square", lambda x: (1 - x) * (1 + x), [lambda F, x: -2 * x], "x")
-register("one_minus_square", fast.unary(_one_minus_square, floating=True), _one_minus_square.kernel)
-
-
-asin = unary(
-    "asin",
-    np.arcsin,
-    lambda F, g, x: g * F.rsqrt(F.one_minus_square(x)),
-    samples=inside_one,
-    doc="""Inverse sine in radians; nan outside [-1, 1], and its derivative at the ends is inf.
-
-    >>> import hograd as ho
-    >>> ho.asin(ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 1.5708])
-    """,
-)
-
-
-acos = unary(
-    "acos",
-    np.arccos,
-    lambda F, g, x: -g * F.rsqrt(F.one_minus_square(x)),
-    samples=inside_one,
-    doc="""Inverse cosine in radians; nan outside [-1, 1], and its derivative at the ends is -inf.
-
-    >>> import hograd as ho
-    >>> ho.acos(ho.tensor([0.0, 1.0]))
-    tensor([1.5708, 0.0000])
-    """,
-)
-
-
-atan = unary(
-    "atan",
-    np.arctan,
-    lambda F, g, x: g / (x * x + 1),
-    samples=anywhere,
-    doc="""Inverse tangent in radians, between -pi/2 and pi/2.
-
-    >>> import hograd as ho
-    >>> ho.atan(ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 0.7854])
     """,
 )
 
@@ -118,48 +64,6 @@ cosh = unary(
     >>> import hograd as ho
     >>> ho.cosh(ho.tensor([0.0, 1.0]))
     tensor([1.0000, 1.5431])
-    """,
-)
-
-
-asinh = unary(
-    "asinh",
-    np.arcsinh,
-    lambda F, g, x: g / F.sqrt(x * x + 1),
-    samples=anywhere,
-    doc="""Inverse hyperbolic sine  ln(x + sqrt(x**2 + 1)).
-
-    >>> import hograd as ho
-    >>> ho.asinh(ho.tensor([0.0, 1.0]))
-    tensor([0.0000, 0.8814])
-    """,
-)
-
-
-acosh = unary(
-    "acosh",
-    np.arccosh,
-    lambda F, g, x: g * F.rsqrt(0 - F.one_minus_square(x)),
-    samples=lambda s: [case(s.positive(3, 4) + 1), case(s.positive() + 1), case(s.positive(2, 1, 3) + 1)],
-    doc="""Inverse hyperbolic cosine  ln(x + sqrt(x**2 - 1)); nan below 1, and its derivative at 1 is inf.
-
-    >>> import hograd as ho
-    >>> ho.acosh(ho.tensor([1.0, 2.0]))
-    tensor([0.0000, 1.3170])
-    """,
-)
-
-
-atanh = unary(
-    "atanh",
-    np.arctanh,
-    lambda F, g, x: g / F.one_minus_square(x),
-    samples=inside_one,
-    doc="""Inverse hyperbolic tangent  ln((1 + x) / (1 - x)) / 2; infinite at -1 and 1, nan beyond.
-
-    >>> import hograd as ho
-    >>> ho.atanh(ho.tensor([0.0, 0.5]))
-    tensor([0.0000, 0.5493])
     """,
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hograd.program.choices import Choices
 from hograd.program.contractions import PRODUCTS, Contractions
-from hograd.program.expressions import SCALARS, is_expression, written_inside
+from hograd.program.expressions import is_expression, scalar, written_inside
 from hograd.program.ir import Instruction, Literal, Program
 from hograd.program.lifetimes import last_reads, origins
 from hograd.program.loops import LOOP, PART, has_loops
@@ -187,7 +187,7 @@ class Generator(Contractions, Choices):
                 repr(float(x.value)) if type(x) is Literal and 0 <= x.value < 1e15 else self._operand(x)
                 for x in at.operands
             ]
-            expression = SCALARS[name].format(*operands, **at.params)
+            expression = scalar(at, operands)
             if at.output in self.inside:
                 self.names[at.output] = expression
             else:

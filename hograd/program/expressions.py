@@ -24,9 +24,17 @@ SCALARS = {
     "power": "pow({}, {exponent!r})",
     "where": "({1} if {0} else {2})",
 }
+#: The powers that are roots to their kernel, too.
+_ROOTS = {0.5: "sqrt({})", -0.5: "(1 / sqrt({}))"}
 
 #: Expressions nest so far; Python's parser has a limit.
 _DEEPEST = 12
+
+
+def scalar(at: Instruction, operands: list[str]) -> str:
+    """An instruction on Python floats."""
+    form = _ROOTS.get(at.params["exponent"]) if at.primitive.name == "power" else None
+    return (form or SCALARS[at.primitive.name]).format(*operands, **at.params)
 
 
 def readers(program: Program) -> dict[int, list[int]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hograd.ops.activations import SHRUNK
 from hograd.program.native.emit import BOOL, FLOAT64, INT64, Function, constant, is_native, type_of
 from hograd.program.native.functions import FUNCTIONS, Vectors, transcendental
 
@@ -126,6 +127,8 @@ class Lanes:
     def _power(self, v: Vectors, x: str, exponent: float) -> str:
         if exponent == 0.5:
             return v.intrinsic("sqrt", x)
+        if exponent == -0.5:
+            return _over_root(v, x)
         if exponent == -1:
             return v.div(v.const(1.0), x)
         if exponent in (2, 3, 4):
@@ -161,8 +164,58 @@ def _gelu_tanh(at: Lanes, v: Vectors, x: str) -> str:
     return v.mul(v.mul(x, v.const(0.5)), v.add(v.const(1.0), t))
 
 
-def _one_minus_square(at: Lanes, v: Vectors, x: str) -> str:
-    return v.sub(v.const(1.0), v.mul(x, x))
+def _tanhshrink(at: Lanes, v: Vectors, x: str) -> str:
+    square = v.mul(x, x)
+    near = v.mul(v.mul(x, square), v.polynomial(square, SHRUNK))
+    # Enough terms of the hyperbolic cosine for |x| < 1.
+    near = v.div(near, v.polynomial(square, [1 / math.factorial(2 * k) for k in range(11)]))
+    far = v.sub(x, at.function_of("tanh", v, x))
+    return v.select(v.compare("olt", v.abs(x), v.const(1.0)), near, far)
+
+
+def _over_root(v: Vectors, q: str) -> str:
+    return v.div(v.const(1.0), v.intrinsic("sqrt", q))
+
+
+def _asin_slope(at: Lanes, v: Vectors, x: str) -> str:
+    one = v.const(1.0)
+    return _over_root(v, v.mul(v.sub(one, x), v.add(one, x)))
+
+
+def _asinh_slope(at: Lanes, v: Vectors, x: str) -> str:
+    size, one = v.abs(x), v.const(1.0)
+    over = v.div(one, size)
+    inside = _over_root(v, v.add(one, v.mul(x, x)))
+    outside = v.mul(over, _over_root(v, v.add(one, v.mul(over, over))))
+    return v.select(v.compare("ogt", size, one), outside, inside)
+
+
+def _acosh_slope(at: Lanes, v: Vectors, x: str) -> str:
+    one = v.const(1.0)
+    return v.div(_over_root(v, v.sub(x, one)), v.intrinsic("sqrt", v.add(x, one)))
+
+
+def _atan_slope(at: Lanes, v: Vectors, x: str) -> str:
+    one = v.const(1.0)
+    over = v.div(one, x)
+    outside = v.div(over, v.add(x, over))
+    return v.select(v.compare("ogt", v.abs(x), one), outside, v.div(one, v.add(one, v.mul(x, x))))
+
+
+def _atanh_slope(at: Lanes, v: Vectors, x: str) -> str:
+    one = v.const(1.0)
+    return v.div(v.div(one, v.sub(one, x)), v.add(one, x))
+
+
+def _moment(slope: Callable[..., str], at_infinity: float) -> Callable[..., str]:
+    """x times a slope, with its limit."""
+
+    def build(at: Lanes, v: Vectors, x: str) -> str:
+        limit = v.intrinsic("copysign", v.const(at_infinity), x)
+        endless = v.compare("oeq", v.abs(x), v.const(math.inf))
+        return v.select(endless, limit, v.mul(x, slope(at, v, x)))
+
+    return build
 
 
 def _squared_error(at: Lanes, v: Vectors, a: str, b: str) -> str:
@@ -187,13 +240,22 @@ _FORMULAS: dict[str, Callable[..., str]] = {
     "mish": lambda at, v, x: v.mul(x, at.function_of("tanh", v, _softplus(at, v, x))),
     "logsigmoid": lambda at, v, x: v.neg(_softplus(at, v, v.neg(x))),
     "softsign": lambda at, v, x: v.div(x, v.add(v.const(1.0), v.abs(x))),
-    "tanhshrink": lambda at, v, x: v.sub(x, at.function_of("tanh", v, x)),
+    "tanhshrink": _tanhshrink,
     "tan": lambda at, v, x: v.div(at.function_of("sin", v, x), at.function_of("cos", v, x)),
     "log2": lambda at, v, x: v.mul(at.function_of("log", v, x), v.const(1 / math.log(2))),
     "log10": lambda at, v, x: v.mul(at.function_of("log", v, x), v.const(1 / math.log(10))),
     "logaddexp": _logaddexp,
     "sign": _sign,
-    "one_minus_square": _one_minus_square,
+    "asin_slope": _asin_slope,
+    "asin_moment": _moment(_asin_slope, math.nan),
+    "asinh_slope": _asinh_slope,
+    "asinh_moment": _moment(_asinh_slope, 1.0),
+    "acosh_slope": _acosh_slope,
+    "acosh_moment": _moment(_acosh_slope, 1.0),
+    "atan_slope": _atan_slope,
+    "atan_moment": _moment(_atan_slope, 0.0),
+    "atanh_slope": _atanh_slope,
+    "atanh_moment": _moment(_atanh_slope, 0.0),
     "squared_error": _squared_error,
     "isnan": lambda at, v, x: v.compare("uno", x, x),
     "isfinite": lambda at, v, x: v.compare("olt", v.abs(x), v.const(math.inf)),
