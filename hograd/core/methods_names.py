@@ -70,7 +70,7 @@ class NamedMethods:
     float_power, ldexp, mvlgamma = _method("float_power"), _method("ldexp"), _method("mvlgamma")
     adjoint, isreal = _method("adjoint"), _method("isreal")
     cov, corrcoef, histc, renorm = _method("cov"), _method("corrcoef"), _method("histc"), _method("renorm")
-    index_put, take_along_dim = _method("index_put"), _method("take_along_dim")
+    index_put, put, take_along_dim = _method("index_put"), _method("put"), _method("take_along_dim")
     select_scatter, slice_scatter = _method("select_scatter"), _method("slice_scatter")
     diagonal_scatter = _method("diagonal_scatter")
     unique_consecutive = _method("unique_consecutive")

@@ -72,6 +72,9 @@ class ShapeMethods:
     def split(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
         return ops.split(self, *args, **options)
 
+    def split_with_sizes(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
+        return ops.split_with_sizes(self, *args, **options)
+
     def flip(self, *axes: Any, **options: Any) -> Tensor:
         return ops.flip(self, *([axes[0] if len(axes) == 1 else axes] if axes else []), **options)
 

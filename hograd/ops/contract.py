@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -219,6 +220,29 @@ def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Tensor:
     return F.reshape(F.matmul(rows, columns), shape)
 
 
+#: The letters that stand for the numbers of axes, in the order of both.
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase
+
+
+def _spelled(*given: Any) -> tuple[str, tuple[Any, ...]]:
+    """The equation of operands with the numbers of their axes behind them, and the operands."""
+    answer = given[-1] if len(given) % 2 else None
+    pairs = given[: len(given) - len(given) % 2]
+    lists = [*pairs[1::2], *([] if answer is None else [answer])]
+    if not pairs or not all(isinstance(numbers, (list, tuple)) for numbers in lists):
+        raise ArgumentError(
+            "einsum expects a str such as 'ij,jk->ik' and operands, or operands each with a list of numbers behind it, "
+            f"found {', '.join(type(x).__name__ for x in given)}."
+        )
+    for n in (n for numbers in lists for n in numbers if n is not Ellipsis):
+        if not isinstance(n, int) or not 0 <= n < len(_LETTERS):
+            raise ArgumentError(f"einsum: an axis has the number {n!r}, expected an int from 0 to 51 or '...'.")
+    terms = ["".join("..." if n is Ellipsis else _LETTERS[n] for n in numbers) for numbers in lists]
+    if answer is None:
+        return ",".join(terms), pairs[::2]
+    return ",".join(terms[:-1]) + "->" + terms[-1], pairs[::2]
+
+
 def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[str], str]:
     """Labels of every operand and of the answer, the Ellipsis spelled out in capitals that are not in use."""
     equation = equation.replace(" ", "")
@@ -329,16 +353,22 @@ def _pair(F: Any, a: tuple[str, Any], b: tuple[str, Any], keep: str) -> tuple[st
         case("...ij,jk->...ik", s.normal(2, 5, 3, 4), s.normal(4, 2)),
         case("ij,jk,kl->il", s.normal(2, 3), s.normal(3, 4), s.normal(4, 2)),
         case("ab,ac,bd->cd", s.normal(2, 3), s.normal(2, 4), s.normal(3, 2)),
+        case("ij,jk->ki", [s.normal(3, 4), s.normal(4, 2)]),
+        case(s.normal(3, 4), [0, 1], s.normal(4, 2), [1, 30], [30, 0]),
+        case(s.normal(2, 3, 4), [..., 1], s.normal(4), [1]),
     ]
 )
-def einsum(F: Any, equation: str, *operands: Any) -> Tensor:
+def einsum(F: Any, equation: Any, *operands: Any) -> Tensor:
     """Sums of products by Einstein's convention.
 
     Args:
         equation: such as "bij,bjk->bik": one letter for each axis of each operand; letters that are not in the answer
             are summed; a letter that repeats within an operand stands for its diagonal; "..." for the leading axes,
             which are broadcast. Without "->" the answer has the letters that stand once, in alphabetical order.
-        *operands: tensors.
+        *operands: tensors, or one list of them.
+
+    Instead of an equation each operand may have its axes behind it, as a list of numbers from 0 to 51 and "...", and
+    those of the answer may stand at the end:  einsum(a, [0, 1], b, [1, 2], [0, 2]).
 
     Operands are contracted from left to right, two at a time, by one matrix product each.
 
@@ -347,7 +377,9 @@ def einsum(F: Any, equation: str, *operands: Any) -> Tensor:
     tensor([3., 7.])
     """
     if not isinstance(equation, str):
-        raise ArgumentError(f"einsum: the equation is {type(equation).__name__}, expected a str such as 'ij,jk->ik'.")
+        equation, operands = _spelled(equation, *operands)
+    elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     if F is ops:
         operands = tuple(wrap(x) for x in promote("einsum", *[tensor_of(x, "einsum") for x in operands]))
     if not operands:

@@ -37,7 +37,7 @@ def _along(axis: int, part: slice) -> tuple[slice, ...]:
 
 
 def _pull_real(F: Any, g: Any, x_shape: Any, axis: int, norm: str) -> Any:
-    full = F.put(g, _along(axis, slice(0, g.shape[axis])), x_shape)
+    full = F.place(g, _along(axis, slice(0, g.shape[axis])), x_shape)
     return F.real(F.fourier(full, axes=(axis,), norm=norm, inverse=False))
 
 
@@ -101,7 +101,7 @@ def _resized(F: Any, x: Any, axis: int, n: int | None, name: str) -> Any:
     if wanted < length:
         return x[_along(axis, slice(0, wanted))]
     if wanted > length:
-        return F.put(x, _along(axis, slice(0, length)), (*x.shape[:axis], wanted, *x.shape[axis + 1 :]))
+        return F.place(x, _along(axis, slice(0, length)), (*x.shape[:axis], wanted, *x.shape[axis + 1 :]))
     return x
 
 

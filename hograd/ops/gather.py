@@ -1,6 +1,7 @@
 """Reading and writing along one axis at given positions, with PyTorch's names and arguments.
 
-Positions are integer tensors; negative ones count from the end. Writing returns a new tensor, as everything does.
+Positions are integer tensors; negative ones count from the end, also where PyTorch refuses them. A tensor without axes
+is taken for one element along one axis. Writing returns a new tensor, as everything does.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ __all__ = [
 ]
 
 
-def _indices(index: Any, name: str) -> Tensor:
+def indices_of(index: Any, name: str) -> Tensor:
     index = tensor_of(index, name)
     if index.dtype.kind not in "iu":
         raise DtypeError(f"{name}(): expected an integer tensor for index, found dtype {index.dtype}.")
     return index
 
 
-def _places(x: Tensor, axis: int, index: Tensor, name: str) -> tuple[Any, ...]:
+def places_along(x: Tensor, axis: int, index: Tensor, name: str) -> tuple[Any, ...]:
     """The index of `x` that holds `index` along `axis` and each element's own position along the others."""
     if index.ndim != x.ndim:
         raise ShapeError(
@@ -56,6 +57,15 @@ def _places(x: Tensor, axis: int, index: Tensor, name: str) -> tuple[Any, ...]:
     )
 
 
+def along_one(x: Tensor) -> Tensor:
+    """A tensor without axes as one element along one axis, as PyTorch takes it here; any other as it is."""
+    return x if x.ndim else ops.reshape(x, (1,))
+
+
+def shaped(x: Tensor, like: Tensor) -> Tensor:
+    return x if like.ndim else ops.reshape(x, ())
+
+
 def _reads(s: Any) -> list[Any]:
     return [
         case(s.normal(3, 4), 1, np.array([[0, 3, 3], [1, 2, 0]])),
@@ -71,7 +81,8 @@ def gather(x: Any, axis: int, index: Any) -> Tensor:
     Args:
         x: tensor.
         axis: int (`dim`).
-        index: integer tensor with as many axes as `x`, along the others no longer than it.
+        index: integer tensor with as many axes as `x`, along the others no longer than it; without elements it may
+            have any shape, and a tensor without axes stands for one element along one axis.
 
     Returns:
         The shape of `index`. An element read twice collects both cotangents.
@@ -81,14 +92,15 @@ def gather(x: Any, axis: int, index: Any) -> Tensor:
     tensor([[1., 1.],
             [4., 3.]])
     """
-    x, index = tensor_of(x, "gather"), _indices(index, "gather")
+    x, index = tensor_of(x, "gather"), indices_of(index, "gather")
     axis = axis_of(axis, x.ndim, "gather")
-    if not x.ndim:
-        return ops.getitem(ops.reshape(x, (1,)), index)
-    return ops.getitem(x, _places(x, axis, index, "gather"))
+    if not index.numel():
+        return ops.reshape(ops.getitem(ops.reshape(x, (-1,)), slice(0)), index.shape)
+    x, places = along_one(x), along_one(index)
+    return shaped(ops.getitem(x, places_along(x, axis, places, "gather")), index)
 
 
-def _source(source: Any, x: Tensor, index: Tensor, name: str) -> Any:
+def source_of(source: Any, x: Tensor, index: Tensor, name: str) -> Any:
     """The part of the source that `index` covers, in the dtype of x; a number stays."""
     source = tensor_of(source, name)
     if not source.ndim:
@@ -98,22 +110,36 @@ def _source(source: Any, x: Tensor, index: Tensor, name: str) -> Any:
     return ops.astype(ops.getitem(source, tuple(slice(n) for n in index.shape)), x.dtype)
 
 
+def written_along(write: Any, x: Any, axis: int, index: Any, src: Any, name: str) -> Tensor:
+    """`x` with elements of `src` set or added at positions along an axis; without positions as it is."""
+    x, index = tensor_of(x, name), indices_of(index, name)
+    axis = axis_of(axis, x.ndim, name)
+    if not index.numel():
+        return ops.clone(x)
+    row, index = along_one(x), along_one(index)
+    source = source_of(src, x, index, name)
+    return shaped(write(row, places_along(row, axis, index, name), source), x)
+
+
 @operation(
     None,
     lambda s: [
         case(s.normal(3, 4), 1, np.array([[0, 3], [1, 2]]), s.normal(2, 3)),
         case(s.normal(3, 4), 0, np.array([[0, 2, 1]]), 1.5),
         case(s.normal(4), 0, np.array([3, 0]), s.normal(2)),
+        case(s.normal(4), 0, np.array([3, 0]), s.normal(2), reduce="add"),
+        case(s.normal(4), 0, np.array([3, 3]), 1.5, reduce="multiply"),
     ],
 )
-def scatter(x: Any, axis: int, index: Any, src: Any) -> Tensor:
+def scatter(x: Any, axis: int, index: Any, src: Any, *, reduce: str | None = None) -> Tensor:
     """`x` with elements of `src` written along an axis,  y[i, index[i, j]] = src[i, j]  for axis 1 of two.
 
     Args:
         x: tensor.
         axis: int (`dim`).
         index: integer tensor with as many axes as `x`, along the others no longer than it.
-        src: tensor no smaller than `index`, or a number.
+        src: tensor no smaller than `index`, or a number (`value`).
+        reduce: "add" or "multiply", to add to what is there, or multiply it.
 
     Where a position repeats one value counts, the last; its derivative is right, where PyTorch's is wrong.
 
@@ -122,9 +148,11 @@ def scatter(x: Any, axis: int, index: Any, src: Any) -> Tensor:
     tensor([[0., 5.],
             [6., 0.]])
     """
-    x, index = tensor_of(x, "scatter"), _indices(index, "scatter")
-    axis = axis_of(axis, x.ndim, "scatter")
-    return ops.at_set(x, _places(x, axis, index, "scatter"), _source(src, x, index, "scatter"))
+    if reduce not in (None, "add", "multiply"):
+        raise ArgumentError(f"scatter: reduce argument must be either add or multiply, got {reduce!r}.")
+    if reduce == "multiply":
+        return ops.scatter_reduce(x, axis, index, src, "prod")
+    return written_along(ops.at_add if reduce else ops.at_set, x, axis, index, src, "scatter")
 
 
 @operation(
@@ -147,27 +175,23 @@ def scatter_add(x: Any, axis: int, index: Any, src: Any) -> Tensor:
     >>> ho.scatter_add(ho.zeros(1, 2), 1, ho.tensor([[1, 1]]), ho.tensor([[5.0, 6.0]]))
     tensor([[ 0., 11.]])
     """
-    x, index = tensor_of(x, "scatter_add"), _indices(index, "scatter_add")
-    axis = axis_of(axis, x.ndim, "scatter_add")
-    return ops.at_add(x, _places(x, axis, index, "scatter_add"), _source(src, x, index, "scatter_add"))
+    return written_along(ops.at_add, x, axis, index, src, "scatter_add")
 
 
-def _rows(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, tuple[Any, ...]]:
-    """`x`, and the index that holds `index`, of shape (k,) or (), along `axis`."""
-    x, index = tensor_of(x, name), _indices(index, name)
+def _rows(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
+    """`x`, `x` with at least one axis, and the index that holds `index`, of shape (k,) or (), along `axis`."""
+    x, index = tensor_of(x, name), indices_of(index, name)
     axis = axis_of(axis, x.ndim, name)
     if index.ndim > 1:
         raise ShapeError(f"{name}(): index is supposed to be a vector, found shape {tuple(index.shape)}.")
-    if not x.ndim:
-        raise ShapeError(f"{name}(): x has no axes, expected at least one.")
-    return x, (*(slice(None),) * axis, index if index.ndim else ops.reshape(index, (1,)))
+    return x, along_one(x), (*(slice(None),) * axis, along_one(index))
 
 
-def _slices(source: Any, x: Tensor, places: tuple[Any, ...], name: str) -> Tensor:
-    """What is written at those places, of the shape of `x` with one slice for each number of the index."""
-    source = tensor_of(source, name)
+def _slices(source: Any, row: Tensor, places: tuple[Any, ...], name: str) -> Tensor:
+    """What is written at those places, of the shape of `row` with one slice for each number of the index."""
+    source = along_one(tensor_of(source, name))
     axis = len(places) - 1
-    expected = (*x.shape[:axis], *places[-1].shape, *x.shape[axis + 1 :])
+    expected = (*row.shape[:axis], *places[-1].shape, *row.shape[axis + 1 :])
     if tuple(source.shape) != expected:
         raise ShapeError(f"{name}(): source has shape {tuple(source.shape)}, expected {expected}.")
     return source
@@ -187,8 +211,12 @@ def index_select(x: Any, axis: int, index: Any) -> Tensor:
     tensor([[2., 2.],
             [4., 4.]])
     """
-    x, places = _rows(x, axis, index, "index_select")
-    return ops.getitem(x, places)
+    x, row, places = _rows(x, axis, index, "index_select")
+    if not x.ndim and places[0].numel() != 1:
+        raise ShapeError(
+            f"index_select(): Index to scalar can have only 1 value, got {places[0].numel()}: x has no axes."
+        )
+    return shaped(ops.getitem(row, places), x)
 
 
 @operation(
@@ -212,9 +240,10 @@ def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> 
     >>> ho.index_add(ho.zeros(3), 0, ho.tensor([0, 0, 2]), ho.tensor([1.0, 2.0, 3.0]))
     tensor([3., 0., 3.])
     """
-    x, places = _rows(x, axis, index, "index_add")
-    source = _slices(source, x, places, "index_add")
-    return ops.at_add(x, places, source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha))
+    x, row, places = _rows(x, axis, index, "index_add")
+    source = _slices(source, row, places, "index_add")
+    source = source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha)
+    return shaped(ops.at_add(row, places, source), x)
 
 
 @operation(
@@ -237,8 +266,8 @@ def index_copy(x: Any, axis: int, index: Any, source: Any) -> Tensor:
     >>> ho.index_copy(ho.zeros(3), 0, ho.tensor([2, 0]), ho.tensor([1.0, 2.0]))
     tensor([2., 0., 1.])
     """
-    x, places = _rows(x, axis, index, "index_copy")
-    return ops.at_set(x, places, _slices(source, x, places, "index_copy"))
+    x, row, places = _rows(x, axis, index, "index_copy")
+    return shaped(ops.at_set(row, places, _slices(source, row, places, "index_copy")), x)
 
 
 @operation(
@@ -258,10 +287,10 @@ def index_fill(x: Any, axis: int, index: Any, value: Any) -> Tensor:
     >>> ho.index_fill(ho.zeros(3), 0, ho.tensor([2, 0]), 7.0)
     tensor([7., 0., 7.])
     """
-    x, places = _rows(x, axis, index, "index_fill")
+    x, row, places = _rows(x, axis, index, "index_fill")
     if getattr(value, "shape", ()):
         raise ShapeError(f"index_fill: value has shape {tuple(value.shape)}, expected a number.")
-    return ops.at_set(x, places, value)
+    return shaped(ops.at_set(row, places, value), x)
 
 
 @operation(None, lambda s: [case(s.normal(3, 4), np.array([[0, 11], [5, 5]])), case(s.normal(3), np.array([2]))])
@@ -272,7 +301,7 @@ def take(x: Any, index: Any) -> Tensor:
     >>> ho.take(ho.tensor([[1.0, 2.0], [3.0, 4.0]]), ho.tensor([0, 3]))
     tensor([1., 4.])
     """
-    return ops.getitem(ops.reshape(x, (-1,)), _indices(index, "take"))
+    return ops.getitem(ops.reshape(x, (-1,)), indices_of(index, "take"))
 
 
 @operation(None, lambda s: [case(s.normal(7), 0, 3, 2), case(s.normal(2, 4, 2), 1, 2, 1), case(s.normal(3), -1, 3, 5)])
@@ -320,7 +349,7 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    x, num_classes = _indices(x, "one_hot"), whole(num_classes, "one_hot", "num_classes")
+    x, num_classes = indices_of(x, "one_hot"), whole(num_classes, "one_hot", "num_classes")
     try:
         numbers = concrete(x, "one_hot() without num_classes")
     except LevelError:
@@ -352,7 +381,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     >>> ho.bincount(ho.tensor([0, 2, 2]))
     tensor([1, 0, 2])
     """
-    x = _indices(x, "bincount")
+    x = indices_of(x, "bincount")
     numbers = concrete(x, "bincount()")
     if x.ndim != 1 or np.any(numbers < 0):
         raise ArgumentError("bincount only supports 1-d non-negative integral inputs.")

@@ -17,7 +17,7 @@ from hograd.errors import IndexingError, ShapeError
 from hograd.ops.axes import axis_of, beside, shape_of, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
-__all__ = ["at_add", "at_set", "getitem", "put", "take_along_axis", "take_along_dim"]
+__all__ = ["at_add", "at_set", "getitem", "place", "take_along_axis", "take_along_dim"]
 
 # Basic indices: ints, slices and None.
 
@@ -26,7 +26,7 @@ def _getitem_kernel(x: Any, index: Any) -> Any:
     return scalarize(x[index])
 
 
-def _put_kernel(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+def _place_kernel(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = zeros(x, shape)
     out[index] = x
     return out
@@ -35,15 +35,15 @@ def _put_kernel(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 _getitem = linear(
     "getitem",
     _getitem_kernel,
-    lambda F, g, x_shape, index: F.put(g, index, x_shape),
+    lambda F, g, x_shape, index: F.place(g, index, x_shape),
     batch=lambda primitive, size, values, batched, params: apply(
         primitive, values, {"index": (slice(None), *params["index"])}
     ),
 )
 
-_put = linear(
-    "put",
-    _put_kernel,
+_place = linear(
+    "place",
+    _place_kernel,
     lambda F, g, index: F.getitem(g, index),
     batch=lambda primitive, size, values, batched, params: apply(
         primitive, values, {"index": (slice(None), *params["index"]), "shape": (size, *params["shape"])}
@@ -51,20 +51,20 @@ _put = linear(
 )
 
 
-@operation(_put_kernel, lambda s: [case(s.normal(2, 3), (slice(1, 3),), (4, 3)), case(s.normal(), (1,), (3,))])
-def put(x: Any, index: Any, shape: Any) -> Tensor:
+@operation(_place_kernel, lambda s: [case(s.normal(2, 3), (slice(1, 3),), (4, 3)), case(s.normal(), (1,), (3,))])
+def place(x: Any, index: Any, shape: Any) -> Tensor:
     """Zeros of `shape` with `x` at the basic `index`, the adjoint of reading that index.
 
     >>> import hograd as ho
-    >>> ho.put(ho.tensor([1.0, 2.0]), (slice(1, 3),), (4,))
+    >>> ho.place(ho.tensor([1.0, 2.0]), (slice(1, 3),), (4,))
     tensor([0., 1., 2., 0.])
     """
-    x, shape = tensor_of(x, "put"), shape if type(shape) is tuple else shape_of(shape, "put")
+    x, shape = tensor_of(x, "place"), shape if type(shape) is tuple else shape_of(shape, "place")
     try:
-        return fast.one(_put, x, {"index": index, "shape": shape})
+        return fast.one(_place, x, {"index": index, "shape": shape})
     except (ValueError, IndexError) as error:
         raise ShapeError(
-            f"put: x of shape {tuple(x.shape)} does not fit index {index} of shape {shape}: {error}."
+            f"place: x of shape {tuple(x.shape)} does not fit index {index} of shape {shape}: {error}."
         ) from None
 
 
@@ -304,7 +304,7 @@ def at_add(x: Any, index: Any, value: Any) -> Tensor:
     """
     x, (template, arrays), value, _ = _value_at(x, index, value, "at_add")
     if not arrays:
-        return ops.add(x, put(value, template, x.shape))
+        return ops.add(x, place(value, template, x.shape))
     return ops.add(x, _scatter_public(value, *arrays, template=template, shape=x.shape))
 
 
@@ -320,7 +320,7 @@ def at_set(x: Any, index: Any, value: Any) -> Tensor:
     if not arrays:
         mask = zeros(below(x), x.shape, bool)
         mask[template] = True
-        return ops.where(scalarize(mask), put(value, template, x.shape), x)
+        return ops.where(scalarize(mask), place(value, template, x.shape), x)
     count = int(np.prod(shape))
     if count == 0:
         return x

@@ -55,26 +55,32 @@ def _sequence(x: Any, name: str) -> list[Any]:
     return [wrap(part) for part in promote(name, *parts)]
 
 
+def _not_empty(parts: Sequence[Any]) -> Sequence[Any]:
+    return [part for part in parts if tuple(part.shape) != (0,)] or parts[:1]
+
+
 @operation(
-    lambda x, axis=0: np.concatenate(x, axis),
+    lambda x, axis=0: np.concatenate(_not_empty(x), axis),
     lambda s: [
         case([s.normal(2, 3), s.normal(1, 3)]),
         case([s.normal(2, 3), s.normal(2, 1), s.normal(2, 0)], 1),
         case([s.normal(2), s.normal(3)], dim=-1),
+        case([s.normal(0), s.normal(2, 3), s.normal(2, 1)], 1),
     ],
 )
 def concatenate(x: Any, axis: int = 0) -> Tensor:
     """Tensors joined along an axis that they have.
 
     Args:
-        x: sequence of tensors with equal shapes but for that axis (`tensors`).
+        x: sequence of tensors with equal shapes but for that axis (`tensors`). One of shape (0,) is left out, whatever
+            the shapes of the others are: so a list can be joined to what was empty at first.
         axis: int (`dim`).
 
     >>> import hograd as ho
     >>> ho.concatenate([ho.tensor([1.0]), ho.tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
-    parts = _sequence(x, "concatenate")
+    parts = _not_empty(_sequence(x, "concatenate"))
     rank = parts[0].ndim
     if rank == 0:
         raise ShapeError("concatenate: zero-dimensional tensors cannot be joined; use stack.")

@@ -24,10 +24,10 @@ def _constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
     if any(part != slice(0, n) for part, n in zip(inside, x.shape, strict=True)):
         x = ops.getitem(x, inside)
     place = tuple(slice(max(left, 0), max(left, 0) + n) for n, (left, _) in zip(x.shape, pairs, strict=True))
-    padded = ops.put(x, place, shape)
+    padded = ops.place(x, place, shape)
     if value == 0:
         return padded
-    held = ops.put(ops.ones_like(x, dtype=np.bool_), place, shape)
+    held = ops.place(ops.ones_like(x, dtype=np.bool_), place, shape)
     return ops.where(held, padded, x.dtype.type(value))
 
 

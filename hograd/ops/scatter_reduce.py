@@ -11,9 +11,9 @@ from hograd.core.declare import case, general, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
-from hograd.errors import ArgumentError, LevelError
+from hograd.errors import ArgumentError, CaptureError, LevelError
 from hograd.ops.axes import axis_of, cut, tensor_of
-from hograd.ops.gather import _indices, _places, _source
+from hograd.ops.gather import along_one, indices_of, places_along, shaped, source_of
 
 __all__ = ["scatter_reduce"]
 
@@ -75,17 +75,17 @@ def scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, incl
     >>> ho.scatter_reduce(ho.ones(3), 0, ho.tensor([0, 0, 2]), ho.tensor([2.0, 5.0, 3.0]), "amax")
     tensor([5., 1., 3.])
     """
-    x, index = tensor_of(x, "scatter_reduce"), _indices(index, "scatter_reduce")
+    x, index = tensor_of(x, "scatter_reduce"), indices_of(index, "scatter_reduce")
     if reduce not in ("sum", "mean", "prod", "amax", "amin"):
         raise ArgumentError(f"reduce argument must be sum, mean, prod, amax or amin, got {reduce!r}.")
     axis = axis_of(axis, x.ndim, "scatter_reduce")
-    if not x.ndim:
-        parts = [ops.reshape(part, (1,)) for part in (x, index, tensor_of(src, "scatter_reduce"))]
-        return ops.reshape(scatter_reduce(parts[0], 0, *parts[1:], reduce, include_self=include_self), ())
-    places = _places(x, axis, index, "scatter_reduce")
-    src = _source(src, x, index, "scatter_reduce")
     if not index.numel():
         return ops.clone(x)
+    if not x.ndim or not index.ndim:
+        answer = scatter_reduce(along_one(x), 0, along_one(index), src, reduce, include_self=include_self)
+        return shaped(answer, x)
+    places = places_along(x, axis, index, "scatter_reduce")
+    src = source_of(src, x, index, "scatter_reduce")
     count = ops.at_add(ops.zeros_like(x, dtype=np.int64), places, 1)
     reached = ops.gt(count, 0)
     if reduce in ("sum", "mean"):
@@ -97,7 +97,7 @@ def scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, incl
     ranks = wrap(apply(_ranks, (index.detach(),), {"axis": axis}))
     try:
         depth = int(concrete(ranks, "scatter_reduce").max()) + 1
-    except LevelError:
+    except (LevelError, CaptureError):
         depth = index.shape[axis]
     empty = ops.expand_dims(ops.zeros_like(x) + _neutral(x, reduce), -1)
     table = ops.at_set(ops.broadcast_to(empty, (*x.shape, depth)), (*places, ranks), src)

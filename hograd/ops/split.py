@@ -7,7 +7,7 @@ from typing import Any
 
 from hograd.core.declare import case, operation
 from hograd.core.tensor import Tensor
-from hograd.errors import ArgumentError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axis_of, cut, shape_of, tensor_of, whole
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "narrow",
     "select",
     "split",
+    "split_with_sizes",
     "tensor_split",
     "unbind",
     "vsplit",
@@ -56,6 +57,24 @@ def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
         parts.append(cut(x, axis, start, start + n))
         start += n
     return tuple(parts)
+
+
+@operation(None, lambda s: [case(s.normal(5, 2), [1, 4]), case(s.normal(2, 5), (2, 0, 3), axis=-1)])
+def split_with_sizes(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The tensor cut along an axis into parts of given lengths.
+
+    Args:
+        x: tensor.
+        sizes: list of lengths that add up to that of the axis (`split_sizes`).
+        axis: int (`dim`).
+
+    >>> import hograd as ho
+    >>> ho.split_with_sizes(ho.arange(5), [2, 3])
+    (tensor([0, 1]), tensor([2, 3, 4]))
+    """
+    if not isinstance(sizes, Sequence):
+        raise DtypeError(f"split_with_sizes got sizes {sizes!r}, expected a list of lengths; one for all is for split.")
+    return split(x, sizes, axis)
 
 
 @operation(

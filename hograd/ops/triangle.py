@@ -162,7 +162,7 @@ def diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Ten
     side = x.shape[-1] + abs(offset)
     lead = x.shape[:-1]
     index = (slice(None),) * len(lead) + (_steps(side, side, offset),)
-    y = ops.reshape(ops.put(x, index, (*lead, side * side)), (*lead, side, side))
+    y = ops.reshape(ops.place(x, index, (*lead, side * side)), (*lead, side, side))
     return ops.moveaxis(y, (-2, -1), (a, b))
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
-from hograd.errors import IndexingError, ShapeError
+from hograd.errors import DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.gather import indices_of
 
-__all__ = ["diagonal_scatter", "index_put", "select_scatter", "slice_scatter"]
+__all__ = ["diagonal_scatter", "index_put", "put", "select_scatter", "slice_scatter"]
 
 
 @operation(
@@ -40,6 +41,39 @@ def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Te
     if not isinstance(indices, (tuple, list)):
         raise IndexingError(f"index_put got indices {indices!r}, expected a tuple of tensors.")
     return (ops.at_add if accumulate else ops.at_set)(x, tuple(indices), values)
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(2, 3), np.array([4, 0]), s.normal(2)),
+        case(s.normal(2, 3), np.array([[5], [5]]), s.normal(2, 1), accumulate=True),
+    ],
+)
+def put(x: Any, index: Any, source: Any, accumulate: bool = False) -> Tensor:
+    """`x` with elements of `source` at places in its flattened form.
+
+    Args:
+        x: tensor.
+        index: integer tensor; negative ones count from the end.
+        source: tensor of as many elements as `index`, in the dtype of `x`.
+        accumulate: add to what is there, once for each time that an element is named; else, where a place repeats, the
+            last element counts.
+
+    >>> import hograd as ho
+    >>> ho.put(ho.zeros(2, 2), ho.tensor([1, 2]), ho.tensor([5.0, 6.0]))
+    tensor([[0., 5.],
+            [6., 0.]])
+    """
+    x, index, source = tensor_of(x, "put"), indices_of(index, "put"), tensor_of(source, "put")
+    if source.dtype != x.dtype:
+        raise DtypeError(f"put: source has dtype {source.dtype}, expected that of x, {x.dtype}.")
+    if source.numel() != index.numel():
+        raise IndexingError(
+            f"put: source has {source.numel()} elements and index {index.numel()}, expected the same number of both."
+        )
+    write = ops.at_add if accumulate else ops.at_set
+    return ops.reshape(write(ops.reshape(x, (-1,)), ops.reshape(index, (-1,)), ops.reshape(source, (-1,))), x.shape)
 
 
 def _written(x: Tensor, part: Any, src: Any, name: str) -> Tensor:

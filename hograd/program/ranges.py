@@ -22,7 +22,7 @@ def ranges(program: Program) -> Program:
 
     Training on one flat array of parameters takes it apart for the model, and puts the gradients together.
     """
-    if not any(at.primitive.name in ("put", "concatenate") for at in program.instructions):
+    if not any(at.primitive.name in ("place", "concatenate") for at in program.instructions):
         return program
     return views(_on_the_whole(_concatenated(program)))
 
@@ -60,7 +60,7 @@ class _Writer:
 
 def _concatenated(program: Program) -> Program:
     """put(a, 0:k) + put(b, k:n) + c  as  c + concatenate(a, b)."""
-    if not any(at.primitive.name == "put" for at in program.instructions):
+    if not any(at.primitive.name == "place" for at in program.instructions):
         return program
     new = _Writer(program)
     for at in program.instructions:
@@ -111,7 +111,7 @@ def _terms(new: _Writer, at: Instruction) -> list[int]:
 
 def _partition(new: _Writer, terms: list[int]) -> tuple[list[Instruction], dict[str, Any]] | None:
     """The terms that are zeros around parts, in order, and how to join the parts; None if these are not the whole."""
-    parts = [at for t in terms if (at := new.maker(t)) is not None and at.primitive.name == "put"]
+    parts = [at for t in terms if (at := new.maker(t)) is not None and at.primitive.name == "place"]
     found = [_bounds(at) for at in parts]
     if len(parts) < 2 or None in found:
         return None

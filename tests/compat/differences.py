@@ -123,13 +123,6 @@ DIFFERENCES = [
     ),
     Difference("norm.nuc", "refused", "`norm` is a norm of vectors; p='nuc' is one of matrices."),
     Difference("to", "refused", "`to` takes a dtype and no more: there is one device, and nothing is written to."),
-    Difference("put", "refused", "hograd's `put` is another function, the adjoint of reading an index."),
-    Difference(
-        "cat",
-        "refused",
-        "PyTorch skips tensors of shape (0,) whatever the others' shape is, as a thing of its past.",
-        lambda args, kwargs: any(tuple(x.shape) == (0,) for x in args[0]),
-    ),
     Difference(
         "tensordot",
         "refused",
@@ -145,18 +138,6 @@ DIFFERENCES = [
         "refused",
         "Negative widths cut off, which is done with mode 'constant' alone.",
         lambda args, kwargs: min(args[1]) < 0,
-    ),
-    Difference(
-        "index_select index_add index_fill index_copy",
-        "refused",
-        "A tensor without axes has none to select from; PyTorch takes it for one element along one axis.",
-        lambda args, kwargs: args[0].ndim == 0,
-    ),
-    Difference(
-        "gather",
-        "refused",
-        "PyTorch lets an index without elements have any number of axes.",
-        lambda args, kwargs: args[2].numel() == 0,
     ),
     # What PyTorch refuses
     Difference(

@@ -24,10 +24,24 @@ def _torch_names(function: Any) -> Any:
     return called
 
 
-def _put(x: Any, index: Any, shape: Any) -> Any:
+def _place(x: Any, index: Any, shape: Any) -> Any:
     out = np.zeros(shape)
     out[index] = x
     return out
+
+
+def _put(x: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    out = x.copy()
+    (np.add.at if accumulate else np.put)(out.reshape(-1) if accumulate else out, index, source)
+    return out
+
+
+def _concatenate(parts: Any, axis: int = 0) -> Any:
+    return np.concatenate([part for part in parts if part.shape != (0,)], axis)
+
+
+def _einsum(*given: Any) -> Any:
+    return np.einsum(given[0], *given[1]) if isinstance(given[1], list) and len(given) == 2 else np.einsum(*given)
 
 
 def _at_add(x: Any, index: Any, value: Any) -> Any:
@@ -163,6 +177,7 @@ def _take(x: Any, index: Any) -> Any:
 
 _BY_NAME: dict[str, Any] = {
     **FOURIER,
+    "place": _place,
     "put": _put,
     "getitem": _take,
     "take_along_axis": _take_along_axis,
@@ -210,6 +225,9 @@ _BY_NAME: dict[str, Any] = {
     "squeeze": _squeeze,
     "flatten": _flatten,
     "split": _split,
+    "split_with_sizes": _split,
+    "concatenate": _concatenate,
+    "einsum": _einsum,
     "softmax": lambda x, axis=-1: special.softmax(x, axis),
     "log_softmax": lambda x, axis=-1: special.log_softmax(x, axis),
     "linalg_solve": _solve,

@@ -63,10 +63,11 @@ def _gather(x: Any, axis: int, index: Any) -> Any:
     return out
 
 
-def _scatter(x: Any, axis: int, index: Any, src: Any) -> Any:
+def _scatter(x: Any, axis: int, index: Any, src: Any, reduce: Any = None) -> Any:
     out = x.copy()
     for place, target in _places(x.shape, axis, index):
-        out[target] = src[place] if np.ndim(src) else src
+        value = src[place] if np.ndim(src) else src
+        out[target] = {None: value, "add": out[target] + value, "multiply": out[target] * value}[reduce]
     return out
 
 

@@ -14,7 +14,7 @@ import hograd as ho
 from hograd.core.declare import Operation, operations
 
 #: Operations whose argument 1 is an index, which stays as it is.
-INDEXED = {"getitem", "put", "at_add", "at_set", "masked_select"}
+INDEXED = {"getitem", "place", "at_add", "at_set", "masked_select"}
 
 
 class Samples:

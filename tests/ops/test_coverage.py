@@ -60,13 +60,13 @@ WITHOUT_EDGES = {
     "fft_fftn fft_ifftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft fft_ihfft fft_rfft fft_irfft fft_rfftn "
     "fft_irfftn fft_fftshift fft_ifftshift complex imag conj view_as_real view_as_complex astype bincount im2col "
     "col2im",
-    "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold put "
+    "moves elements": "clone gather scatter_add index_select index_add index_copy index_fill take unfold place put "
     "getitem take_along_axis at_add at_set reshape permute swapaxes transpose t moveaxis broadcast_to expand "
     "flatten flip ravel unflatten squeeze expand_dims atleast_1d atleast_2d atleast_3d concatenate stack hstack "
     "vstack dstack column_stack masked_select masked_scatter pad roll tile repeat_interleave rot90 fliplr flipud "
     "broadcast_tensors meshgrid cartesian_prod combinations split chunk tensor_split hsplit vsplit dsplit unbind "
-    "narrow select pixel_shuffle pixel_unshuffle channel_shuffle adjoint block_diag diagonal_scatter index_put "
-    "select_scatter slice_scatter take_along_dim triu diagonal linalg_diagonal diag_embed diag diagflat "
+    "split_with_sizes narrow select pixel_shuffle pixel_unshuffle channel_shuffle adjoint block_diag diagonal_scatter "
+    "index_put select_scatter slice_scatter take_along_dim triu diagonal linalg_diagonal diag_embed diag diagflat "
     "max_unpool1d max_unpool2d max_unpool3d",
     "smooth": "polar",
     "in test_linalg.py": "linalg_slogdet logdet linalg_cholesky linalg_qr linalg_tensorsolve linalg_tensorinv "

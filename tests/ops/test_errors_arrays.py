@@ -58,7 +58,7 @@ MISTAKES = [
     (lambda: ho.scatter_reduce(X, 1, ho.tensor([0]), X, "sum"), ShapeError, "scatter_reduce got shape"),
     (lambda: ho.scatter_reduce(X, 1, ho.tensor([[3]]), X, "prod"), IndexingError, "index 3 is out of bounds"),
     (lambda: ho.index_select(X, 1, ho.tensor([[0]])), ShapeError, r"supposed to be a vector, found shape \(1, 1\)"),
-    (lambda: ho.index_select(Z, 0, ho.tensor([0])), ShapeError, "no axes"),
+    (lambda: ho.index_select(Z, 0, ho.tensor([0, 0])), ShapeError, "no axes"),
     (lambda: ho.index_add(X, 1, ho.tensor([0]), ho.zeros(2, 2)), ShapeError, r"shape \(2, 2\), expected \(2, 1\)"),
     (lambda: ho.index_fill(X, 1, ho.tensor([0]), V), ShapeError, r"value has shape \(2,\), expected a number"),
     (lambda: ho.take(X, ho.tensor([6])), IndexingError, "index 6 is out of bounds"),

@@ -187,7 +187,7 @@ E0 = np.zeros((0, 3))
         (lambda a, b: ho.mse(a, b, reduction="sum"), lambda a, b: np.float64(0), [E0, E0]),
         (lambda x: ho.cross_entropy(x, ho.tensor(np.zeros(0, int)), reduction="sum"), lambda x: np.float64(0), [E0]),
         (lambda x: ho.take_along_axis(x, ho.tensor(np.zeros((0, 2), int)), 1), lambda x: np.ones((0, 2)), [E0]),
-        (lambda x: ho.put(x, (slice(2, 2),), (4, 3)), lambda x: np.zeros((4, 3)), [E0]),
+        (lambda x: ho.place(x, (slice(2, 2),), (4, 3)), lambda x: np.zeros((4, 3)), [E0]),
     ],
 )  # fmt: skip
 def test_empty_tensors(f, g, arrays):

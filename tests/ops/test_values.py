@@ -148,7 +148,7 @@ def test_operations_are_methods(operation, index):
 
 
 #: Functions of several tensors, losses, and what tensors have as operators, as `x[...]`, as `x.at` or as `detach`.
-ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "put", "safe_sqrt"} | {*NETWORKS} | {
+ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "place", "safe_sqrt"} | {*NETWORKS} | {
     "trapezoid", "cumulative_trapezoid", "gradient", "block_diag", "isin", "softmin",
     "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",

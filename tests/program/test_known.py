@@ -133,4 +133,4 @@ def test_passes_of_steps_can_be_switched_off(passes, checkpoint):
     if checkpoint == "none":
         found = {name for step in steps_of(compiled.program(optimizer)) for name in names(step)}
         assert ("indicator" in found) == (passes is not None and "constant_folding" not in passes)
-        assert ("put" in found) == (passes is not None and "ranges" not in passes)
+        assert ("place" in found) == (passes is not None and "ranges" not in passes)

@@ -44,8 +44,8 @@ def test_the_gradient_of_an_array_that_was_taken_apart_is_put_together():
         return [ho.func.grad(loss)(flat)]
 
     plain, after = changed(f, FLAT)
-    assert names(plain).count("put") == 2
-    assert "put" not in names(after)
+    assert names(plain).count("place") == 2
+    assert "place" not in names(after)
     assert names(after).count("concatenate") == 1
 
 
@@ -134,4 +134,4 @@ def test_batches():
         return [ho.func.vmap(ho.func.grad(loss))(batch)]
 
     _, after = changed(f, RNG.normal(size=(5, 12)))
-    assert "put" not in names(after)
+    assert "place" not in names(after)

@@ -247,7 +247,7 @@ class Lowering:
                 (slice(None),) * axis + (slice(n, n + x.shape[axis]),) for n, x in zip(starts, reads, strict=False)
             ]
             return self._join(at, kind, reads, places, zero=False)
-        elif name == "put":
+        elif name == "place":
             return self._join(at, kind, reads, [at.params["index"]], zero=True)
         elif name == "indicator":
             self._indicator(at, kind, reads[0])
