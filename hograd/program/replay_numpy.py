@@ -47,16 +47,18 @@ class Replay:
             own = _quiet(self.new_buffers())
         context, buffers = own
         try:
-            return context.run(self.code, buffers, *values)
+            answers = context.run(self.code, buffers, *values)
         except (ArithmeticError, ValueError):
+            self.waiting.append(own)
             # Python's numbers refuse what NumPy's answer with inf or nan.
             if self.careful is None:
                 self.careful = Replay(self.program, self.name, scalars=False)
             if self.careful is self:
                 raise
             return self.careful(*values)
-        finally:
-            self.waiting.append(own)
+        # Where another exception leaves, Ctrl-C say, they are dropped: nobody knows what is in them.
+        self.waiting.append(own)
+        return answers
 
 
 def _quiet(buffers: list[Any]) -> tuple[contextvars.Context, list[Any]]:

@@ -127,35 +127,35 @@ class NativeReplay:
             context = self.waiting.pop()
         except IndexError:
             context = Context(self)
-        try:
-            outputs = {j: np.empty(shape, dtype) for j, (shape, dtype) in self.direct.items()}
-            arrays = [np.asarray(x, order="C") for x in given]
-            objects = self.objects(*outputs.values(), *arrays)
-            if objects:
-                self.driver.enter(context.address + 8 * self.first, ctypes.addressof(objects), len(objects))
-            values = Values(context, outputs, arrays)
-            for step in self.steps:
-                if type(step) is Steps:
-                    self.driver.sequence(step.address, context.address, context.places[0])
-                elif type(step) is Code:
-                    self._together(step, context)
-                else:
-                    step(values)
-            if context.flag[0]:
-                context.flag[0] = 0
-                raise IndexingError(f"{self.name}: an index is out of range.")
-            return [finish(values) for finish in self.finish]
-        finally:
-            self.waiting.append(context)
+        outputs = {j: np.empty(shape, dtype) for j, (shape, dtype) in self.direct.items()}
+        arrays = [np.asarray(x, order="C") for x in given]
+        objects = self.objects(*outputs.values(), *arrays)
+        if objects:
+            self.driver.enter(context.address + 8 * self.first, ctypes.addressof(objects), len(objects))
+        values = Values(context, outputs, arrays)
+        for step in self.steps:
+            if type(step) is Steps:
+                self.driver.sequence(step.address, context.address, context.places[0])
+            elif type(step) is Code:
+                self._together(step, values)
+            else:
+                step(values)
+        if context.flag[0]:
+            raise IndexingError(f"{self.name}: an index is out of range.")
+        answers = [finish(values) for finish in self.finish]
+        # Where an exception leaves, the context is dropped: nobody knows what is in it.
+        self.waiting.append(context)
+        return answers
 
-    def _together(self, code: Code, context: Context) -> None:
+    def _together(self, code: Code, values: Values) -> None:
         """Run a segment along the batch in several threads."""
+        context = values.context
         context.counter[0] = 0
         jobs = []
         for thread in range(self._threads(code)):
             context.share(thread)
             jobs.append((code.address, context.addresses[thread], context.places[thread], context.counter.ctypes.data))
-        threads.together(self.driver.run, jobs)
+        threads.together(self.driver.run, jobs, (self, values))
 
 
 class Values:
