@@ -166,6 +166,8 @@ def plan(annotation: Any, kind: str | None = None) -> Plan | None:
         entries = [plan(member, kind) for member in inside]
         return None if None in entries else Fixed(tuple(entry for entry in entries if entry is not None))
     if origin is dict and len(inside) == 2:
+        if inside[1] is Any or typing.get_args(inside[1])[1:] == (Any,):
+            return Leaf(annotation)  # checked by who reads it
         entry = plan(inside[1], kind)
         return Named(entry) if isinstance(entry, Pick | Section) else None if entry is None else Leaf(annotation)
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) and annotation is not Choice:

@@ -80,3 +80,57 @@ def conv4(
     """
     made: Any = {"none": None, "group": partial(nn.group_norm, math.gcd(8, filters))}.get(norm, norm)
     return nn.conv4(shape, outputs, filters=filters, norm=made, activation=ACTIVATIONS[activation])
+
+
+class Mixed:
+    """A fully connected network in which each activation is a mixture of several: weights softmax(logits).
+
+    `apply(params, x, logits)` with logits of shape (hidden layers, candidates); without them all weigh the same.
+    """
+
+    def __init__(self, net: nn.sequential, candidates: tuple[str, ...]):
+        self.layers = [layer for name, layer in net.layers if name.startswith(("layer", "head"))]
+        self.names = [name for name, _ in net.layers if name.startswith(("layer", "head"))]
+        self.net = net
+        self.candidates = candidates
+        #: Shape of the logits.
+        self.mixed = (len(self.layers) - 1, len(candidates))
+
+    def init(self, seed: int) -> Any:
+        """The first parameters."""
+        return self.net.init(seed)
+
+    def apply(self, params: Any, x: Any, logits: Any = None) -> Any:
+        """The outputs for rows x."""
+        logits = ho.zeros(*self.mixed, dtype=x.dtype) if logits is None else logits
+        for index, (name, layer) in enumerate(zip(self.names, self.layers, strict=True)):
+            x = layer.apply(params[name], x)
+            if index < len(self.layers) - 1:
+                shares = ho.softmax(logits[index], -1)
+                total = shares[0] * _activation(self.candidates[0], x)
+                for place, candidate in enumerate(self.candidates[1:], start=1):
+                    total = total + shares[place] * _activation(candidate, x)
+                x = total
+        return x
+
+
+def _activation(name: str, x: Any) -> Any:
+    return x if name == "identity" else ACTIVATIONS[name](x)
+
+
+@register("model")
+def mixed_mlp(
+    shape: tuple[int, ...],
+    outputs: int,
+    /,
+    *,
+    hidden: tuple[Count, ...] = (32, 32),
+    candidates: tuple[Activation | Literal["identity"], ...] = ("relu", "tanh", "sigmoid", "identity"),
+):
+    """A fully connected network whose activations are mixtures, for `learn: {mixture: {}}`.
+
+    Args:
+        hidden: widths of the hidden layers.
+        candidates: the activations that are mixed after each of them.
+    """
+    return Mixed(nn.mlp([math.prod(shape), *hidden, outputs]), candidates)

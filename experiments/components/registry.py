@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 Make = TypeVar("Make", bound=Callable[..., Any])
@@ -31,6 +31,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "method": ("experiments.components.methods", "an estimator of the hypergradient"),
     "solver": ("experiments.components.methods", "how an implicit estimator solves its linear system"),
     "model": ("experiments.components.models", "a network"),
+    "loss": ("experiments.components.losses", "what training makes small"),
+    "data": ("experiments.components.data", "a data set"),
+    "learn": ("experiments.components.learn", "an outer variable: what is learned by hypergradients"),
+    "baseline": ("experiments.components.baselines", "what the learned result is compared with"),
 }
 
 #: Plurals and synonyms that people write after `hograd list`.
@@ -71,14 +75,35 @@ class Choice:
     name: str
     options: Mapping[str, Any]
     make: Callable[..., Any] = field(repr=False, compare=False)
+    #: What stands in the place of the `*` in the component's name.
+    rest: tuple[str, ...] = ()
 
     def build(self, *supplied: Any, **named: Any) -> Any:
-        """Make it, from what the experiment supplies and the options of the config."""
-        return self.make(*supplied, **named, **{key: built(value) for key, value in self.options.items()})
+        """Make it, from what the experiment supplies and the options of the config.
+
+        A component that stands for many names gets the rest of its own first.
+        """
+        supplied = (*self.rest, *supplied)
+        # An experiment makes its parts itself, and often several times.
+        options = self.options if self.kind == "experiment" else {key: built(v) for key, v in self.options.items()}
+        return self.make(*supplied, **named, **options)
 
     def replace(self, **options: Any) -> Choice:
         """The same component with other options."""
-        return Choice(self.kind, self.name, {**self.options, **options}, self.make)
+        return replace(self, options={**self.options, **options})
+
+
+@dataclass(frozen=True)
+class Default:
+    """The name and options of a component that is the default of a parameter."""
+
+    name: str
+    options: Mapping[str, Any] = field(hash=False)
+
+
+def choose(name: str, **options: Any) -> Any:
+    """A component as the default of a parameter: `optimizer: OptimizerChoice = choose("Adam", lr=0.03)`."""
+    return Default(name, options)
 
 
 @dataclass(frozen=True)
@@ -94,6 +119,10 @@ MinimizerChoice = Annotated[Choice, Kind("minimizer")]
 ConstraintChoice = Annotated[Choice, Kind("constraint")]
 MethodChoice = Annotated[Choice, Kind("method")]
 ModelChoice = Annotated[Choice, Kind("model")]
+LossChoice = Annotated[Choice, Kind("loss")]
+DataChoice = Annotated[Choice, Kind("data")]
+LearnChoice = Annotated[Choice, Kind("learn")]
+BaselineChoice = Annotated[Choice, Kind("baseline")]
 
 #: Kinds whose components are made without anything that the experiment supplies, and so are made with their owner.
 MADE_WITH_OWNER = ("optimizer", "schedule", "minimizer", "constraint", "solver")
@@ -170,8 +199,8 @@ def find(kind: str, name: str) -> Component | None:
     return None
 
 
-def supplied_by_name(component: Component, name: str) -> tuple[str, ...]:
-    """What a name adds to a component whose own name ends in `*`."""
+def rest_of(component: Component, name: str) -> tuple[str, ...]:
+    """What a name has in the place of the `*` at the end of a component's own name."""
     return (name[len(component.name) - 1 :],) if component.name.endswith("*") else ()
 
 

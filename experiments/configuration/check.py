@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -168,7 +169,7 @@ class Checker:
         )
         if values is None:
             return BAD
-        choice = Choice(kind, name, values, component.make)
+        choice = Choice(kind, name, values, component.make, registry.rest_of(component, name))
         if kind in registry.MADE_WITH_OWNER:
             # What its own checks refuse is found now, not when it is used.
             try:
@@ -255,10 +256,10 @@ def chosen(value: Any, plan: Plan) -> Any:
     if isinstance(plan, Pick):
         if isinstance(value, Choice):
             return value
+        if not isinstance(value, registry.Default):
+            return _choice_of(value, plan.kind)
         checker = Checker()
-        made = (
-            checker.value(node_of(value), plan, ()) if isinstance(value, str | dict) else _choice_of(value, plan.kind)
-        )
+        made = checker.value(node_of({"name": value.name, **value.options}), plan, ())
         if made is BAD:
             raise TypeError(f"the default {value!r} is no {plan.kind}: {checker.problems[0].text}")
         return made
@@ -327,8 +328,11 @@ def adapter(annotation: Any) -> Any:
 
 
 def _is_tuple(annotation: Any) -> bool:
-    origin = typing.get_origin(annotation)
-    return origin is tuple or (origin is typing.Annotated and _is_tuple(typing.get_args(annotation)[0]))
+    """Whether a list of a config is a tuple in Python."""
+    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _is_tuple(inside[0])
+    return origin is tuple or (origin in (typing.Union, types.UnionType) and any(map(_is_tuple, inside)))
 
 
 def _fits(node: Node, plan: Plan) -> bool:

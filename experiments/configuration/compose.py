@@ -88,18 +88,26 @@ def _override(root: Node, text: str, given: dict[KeyPath, str]) -> None:
     """Set the value of one dotted key from `key=value`; the value is YAML."""
     key, equals, value_text = text.partition("=")
     place = Place(File(f"on the command line, '{shortened(text)}'", COMMAND_LINE + len(given)))
-    parts = split_key(key)
-    if not equals or not parts:
+    if not equals or not split_key(key):
         raise ConfigError(f"{place}: expected key=value, as in seeds=[0,1] or inner.steps=50")
     try:
         value = parse(value_text, place)
     except ValueError as error:
         raise ConfigError(f"{place}: {shortened(key)}: {error}") from None
-    path, target, last = _descend(root, parts, place)
+    path = set_key(root, key, value)
     if path in given:
         raise ConfigError(f"{place}: {dotted(path)} is given twice, first by '{given[path]}'; leave one of them out")
     given[path] = shortened(text)
+
+
+def set_key(root: Node, key: str, value: Node) -> KeyPath:
+    """Set the value of a dotted key; its path."""
+    parts = split_key(key)
+    if not parts:
+        raise ConfigError(f"{value.place}: '{shortened(key)}' is no key; expected one such as inner.steps")
+    path, target, last = _descend(root, parts, value.key)
     target[last] = value
+    return path
 
 
 def _descend(root: Node, parts: list[str], place: Place) -> tuple[KeyPath, Any, Any]:

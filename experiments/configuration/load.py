@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +20,10 @@ from experiments.components import derive, registry
 from experiments.components.registry import Choice, nearest
 from experiments.configuration import check
 from experiments.configuration.check import MISTAKES, Checker, Problem
-from experiments.configuration.compose import compose, split_key
+from experiments.configuration.compose import compose, set_key, split_key
 from experiments.configuration.settings import Settings
 from experiments.configuration.source import Node, dotted, found, shortened
+from experiments.configuration.variants import Variants
 from experiments.errors import ConfigError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class Config:
     path: Path
     settings: Settings
     choice: Choice
+    #: The forms of the experiment that are run side by side, if there are several.
+    variants: Mapping[str, Choice]
     #: What was left out because another layer chose another component.
     notes: tuple[str, ...]
     root: Node = dataclasses.field(repr=False)
@@ -54,13 +59,19 @@ class Config:
             ConfigError: with the place of the key to mend.
         """
         try:
-            experiment = self.choice.build()
+            experiment = self.made()
             experiment.check()
         except Refused as error:
             parts = split_key(error.key)
             raise ConfigError(f"{_place(self.root, parts)}: {error}") from None
         _expect_fits(experiment.memory())
         return experiment
+
+    def made(self) -> Experiment:
+        """The experiment, unchecked."""
+        if not self.variants:
+            return self.choice.build()
+        return Variants({name: choice.build() for name, choice in self.variants.items()})
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Config:
@@ -79,8 +90,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False
 
 def experiment_from(values: Mapping[str, Any]) -> Experiment:
     """The experiment of a resolved config, in another process say."""
-    config = checked(check.node_of(values), Path("config.yaml"), trust=True)
-    return config.choice.build()
+    return checked(check.node_of(values), Path("config.yaml"), trust=True).made()
 
 
 def checked(root: Node, path: Path, trust: bool) -> Config:
@@ -99,13 +109,26 @@ def checked(root: Node, path: Path, trust: bool) -> Config:
             checker.problems.append(Problem(given.get(key, root).place, str(error)))
     if settings is not None and settings.module is not None:
         _run_modules(given["module"], modules(path, settings.module), trust)
-    choice = _experiment(checker, root, {k: v for k, v in given.items() if k not in names}, names)
+    choice = _experiment(checker, root, names)
+    variants = {}
+    if settings is not None and settings.variants is not None and not checker.problems:
+        for name, node in given["variants"].value.items():
+            if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,40}", name):
+                checker.fail(
+                    node, ("variants", name), "expected a name of letters, digits, '-', '.', '+' and '_'", of_key=True
+                )
+            changed = copy.deepcopy(root)
+            for key, value in node.value.items():
+                set_key(changed, key, value)
+            variants[name] = _experiment(checker, changed, names)
     if checker.problems or settings is None:
         raise ConfigError(*_lines(checker.problems))
-    return Config(path, settings, choice, tuple(checker.notes), root)
+    return Config(path, settings, choice, variants, tuple(dict.fromkeys(checker.notes)), root)
 
 
-def _experiment(checker: Checker, root: Node, given: dict[str, Node], general: list[str]) -> Any:
+def _experiment(checker: Checker, root: Node, general: list[str]) -> Any:
+    """The choice of the experiment with its sections; None after a mistake."""
+    given = {key: node for key, node in root.value.items() if key not in general}
     known = registry.components("experiment")
     node = given.pop("experiment", None)
     if node is None:

@@ -43,6 +43,8 @@ class Settings:
         checkpoint: when the state of a task is stored.
         logs: further places for the metrics, beside metrics.jsonl.
         sweep: values to search over, key by key, as `hograd sweep` does.
+        variants: several forms of the experiment that are run and shown side by side: for each name the keys that it
+            sets, such as {exact: {outer.method: Reverse}, short: {outer.method: {name: Truncated, last: 10}}}.
     """
 
     description: str = ""
@@ -55,6 +57,7 @@ class Settings:
     checkpoint: Checkpoints = Checkpoints()
     logs: tuple[Literal["csv", "tensorboard", "mlflow"], ...] = ()
     sweep: dict[str, Any] | None = None
+    variants: dict[str, dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         if self.executor not in ("serial", "processes", "dask") and "://" not in self.executor:

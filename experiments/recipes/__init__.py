@@ -1,1 +1,5 @@
-"""Experiments that a config describes, made of components."""
+"""Experiments that a config describes, made of components: each module registers one."""
+
+from experiments.recipes import bilevel as bilevel
+from experiments.recipes import estimators as estimators
+from experiments.recipes import online as online

@@ -8,6 +8,7 @@ from typing import Any
 from hograd import as_tensor, func, tree, zeros_like
 from hograd.errors import ArgumentError
 from optim.base import Optimizer, static
+from optim.fields import fields
 from optim.sgd import SGD
 
 
@@ -39,8 +40,8 @@ class Online(Optimizer):
     tensor(0.1508)
     """
 
-    optimizer: Any = dataclasses.field(default_factory=lambda: SGD())
-    by: Any = dataclasses.field(default_factory=lambda: SGD(lr=1e-3))
+    optimizer: Optimizer = dataclasses.field(default_factory=lambda: SGD())
+    by: Optimizer = dataclasses.field(default_factory=lambda: SGD(lr=1e-3))
     learn: tuple[str, ...] = static(default=("lr",))
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class Online(Optimizer):
                 raise ArgumentError(
                     f"Online: {name} is {type(getattr(self, name)).__name__}, expected an Optimizer like SGD(lr=0.1)."
                 )
-        known = [f.name for f in dataclasses.fields(self.optimizer) if not f.metadata.get("static")]
+        known = fields(self.optimizer)
         if isinstance(self.learn, str) or not self.learn:
             raise ArgumentError(f"Online: learn is {self.learn!r}, expected names of hyperparameters, such as ('lr',).")
         for name in self.learn:
@@ -94,4 +95,4 @@ class Online(Optimizer):
 
     def _with(self, learned: dict[str, Any]) -> Any:
         """The optimizer with these hyperparameters."""
-        return dataclasses.replace(self.optimizer, **learned)
+        return self.optimizer.replace(**learned)

@@ -14,6 +14,7 @@ from experiments.components import (
     Natural,
     OptimizerChoice,
     Positive,
+    choose,
     register,
 )
 from experiments.configuration import load
@@ -29,7 +30,7 @@ class Inner:
     """
 
     steps: Count = 100
-    optimizer: OptimizerChoice = "SGD"
+    optimizer: OptimizerChoice = choose("SGD")
 
 
 @register("experiment", "tests_load")
@@ -38,7 +39,7 @@ class Experiment:
     """An experiment that does nothing."""
 
     inner: Inner = Inner()
-    method: MethodChoice = "Reverse"
+    method: MethodChoice = choose("Reverse")
     rate: Positive = 0.1
     points: Distinct[Natural] = (1, 2)
     ranges: dict[str, ConstraintChoice] = dataclasses.field(default_factory=dict)
