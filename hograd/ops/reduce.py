@@ -56,6 +56,19 @@ def sum_rows(x: Any) -> Any:
     return np.add.reduce(x, axis=-1, keepdims=True)
 
 
+def _in_float32(kernel: Any) -> Any:
+    """A kernel of sums in which those of float16 are added in float32, as in PyTorch, and rounded once."""
+
+    @functools.wraps(kernel)
+    def wide(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        if x.dtype.char == "e":
+            return kernel(x.astype(np.float32), axis, keepdims).astype(x.dtype)
+        return kernel(x, axis, keepdims)
+
+    return wide
+
+
+@_in_float32
 def _sum_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if x.ndim > 1 and (axis == (x.ndim - 1,) or axis == x.ndim - 1):
         rows = sum_rows(x)
@@ -97,6 +110,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) 
     return fast.one(_sum, x, {"axis": axes_of(axis, x.ndim, "sum"), "keepdims": builtins.bool(keepdims)})
 
 
+@_in_float32
 def _mean_kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     count = x.size if axis is None else math.prod([x.shape[a] for a in (axis if type(axis) is tuple else (axis,))])
     total = np.add.reduce(x, axis=axis, keepdims=keepdims)

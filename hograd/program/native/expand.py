@@ -70,7 +70,7 @@ def _axis(e: Expansion, x: int) -> int:
 
 def _softmax(e: Expansion, x: int) -> int:
     _, exponential, total = _exponentials(e, x, _axis(e, x))
-    return e.like("mul", exponential, e.like("reciprocal", total))
+    return e.like("div", exponential, total)
 
 
 def _log_softmax(e: Expansion, x: int) -> int:
