@@ -30,6 +30,7 @@ from hograd.ops import covariance as _covariance
 from hograd.ops import create as _create
 from hograd.ops import cross_entropy as _cross_entropy
 from hograd.ops import elementwise as _elementwise
+from hograd.ops import embedding_bag as _embedding_bag
 from hograd.ops import exchange as _exchange
 from hograd.ops import exponentials as _exponentials
 from hograd.ops import extrema as _extrema
@@ -89,6 +90,7 @@ from hograd.ops.covariance import *
 from hograd.ops.create import *
 from hograd.ops.cross_entropy import *
 from hograd.ops.elementwise import *
+from hograd.ops.embedding_bag import *
 from hograd.ops.exchange import *
 from hograd.ops.exponentials import *
 from hograd.ops.extrema import *
@@ -277,6 +279,7 @@ __all__ += _covariance.__all__
 __all__ += _create.__all__
 __all__ += _cross_entropy.__all__
 __all__ += _elementwise.__all__
+__all__ += _embedding_bag.__all__
 __all__ += _exchange.__all__
 __all__ += _exponentials.__all__
 __all__ += _extrema.__all__
