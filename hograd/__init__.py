@@ -53,6 +53,7 @@ from hograd.ops import margins as _margins
 from hograd.ops import masks as _masks
 from hograd.ops import noise as _noise
 from hograd.ops import normalization as _normalization
+from hograd.ops import norms as _norms
 from hograd.ops import order as _order
 from hograd.ops import pad as _pad
 from hograd.ops import patches as _patches
@@ -115,6 +116,7 @@ from hograd.ops.margins import *
 from hograd.ops.masks import *
 from hograd.ops.noise import *
 from hograd.ops.normalization import *
+from hograd.ops.norms import *
 from hograd.ops.order import *
 from hograd.ops.pad import *
 from hograd.ops.patches import *
@@ -302,6 +304,7 @@ __all__ += _margins.__all__
 __all__ += _masks.__all__
 __all__ += _noise.__all__
 __all__ += _normalization.__all__
+__all__ += _norms.__all__
 __all__ += _order.__all__
 __all__ += _pad.__all__
 __all__ += _patches.__all__
