@@ -31,7 +31,7 @@ import yaml
 import hograd
 from experiments import config as configs
 from experiments.errors import ExperimentError, OutputError
-from experiments.report import Progress
+from experiments.report.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,6 @@ from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
 from optim.line_search import Point, strong_wolfe
 from optim.parameters import floating
 from optim.stationary import Stationary
-from optim.summary import summary
 
 REASONS = {
     "gradient": "the gradient is small enough",
@@ -57,8 +56,6 @@ class Minimum(NamedTuple):
     steps: int
     evaluations: int
     reason: str
-
-    __repr__ = summary
 
     @property
     def converged(self) -> bool:

@@ -263,6 +263,9 @@ def chosen(value: Any, plan: Plan) -> Any:
         if made is BAD:
             raise TypeError(f"the default {value!r} is no {plan.kind}: {checker.problems[0].text}")
         return made
+    if isinstance(plan, Section) and isinstance(value, plan.make if isinstance(plan.make, type) else ()):
+        options = derive.options(plan.make)
+        return plan.make(**{option.name: chosen(getattr(value, option.name), option.plan) for option in options})
     if isinstance(plan, Many) and isinstance(value, list | tuple):
         return tuple(chosen(item, plan.entry) for item in value)
     if isinstance(plan, Named) and isinstance(value, dict):
@@ -381,7 +384,7 @@ def article(kind: str) -> str:
     >>> article("optimizer"), article("model")
     ('an optimizer', 'a model')
     """
-    name = kind.replace("_", " ")
+    name = {"data": "data set", "tasks": "distribution of tasks", "learn": "outer variable"}.get(kind, kind)
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from experiments.configuration import check
 from experiments.configuration.check import MISTAKES, Checker, Problem
 from experiments.configuration.compose import compose, set_key, split_key
 from experiments.configuration.settings import Settings
-from experiments.configuration.source import Node, dotted, found, shortened
+from experiments.configuration.source import Node, found, shortened
 from experiments.configuration.variants import Variants
 from experiments.errors import ConfigError, Refused, UsageError
 
@@ -233,9 +233,35 @@ def description(path: str | Path) -> str:
     return "" if node is None or node.value is None else str(node.value).strip()
 
 
-def differing(values: Mapping[str, Any], config: Config) -> list[str]:
-    """Keys whose value is not the default."""
-    general = {option.name: check.plain(check.default(option)) for option in derive.options(Settings)}
-    known = derive.options(config.choice.make, "experiment")
-    defaults = general | {option.name: check.plain(check.default(option)) for option in known if not option.required}
-    return [dotted((key,)) for key, value in values.items() if key in defaults and defaults[key] != value]
+def differing(config: Config) -> set[tuple]:
+    """Paths of the keys of a resolved config whose values are not the defaults."""
+    general = derive.options(Settings)
+    values = {option.name: getattr(config.settings, option.name) for option in general}
+    own = derive.options(config.choice.make, "experiment")
+    return {("experiment",)} | set(_changed(values, general, ())) | set(_changed(config.choice.options, own, ()))
+
+
+def _changed(values: Mapping[str, Any], options: Sequence[derive.Option], path: tuple) -> Iterator[tuple]:
+    for option in options:
+        default = check.default(option) if not option.required else derive.MISSING
+        yield from _differs(values[option.name], default, (*path, option.name))
+
+
+def _differs(value: Any, default: Any, path: tuple) -> Iterator[tuple]:
+    if isinstance(value, Choice):
+        if not isinstance(default, Choice) or default.name != value.name:
+            yield (*path, "name")
+        component = registry.find(value.kind, value.name)
+        supplied = component.supplied if component else ()
+        yield from _changed(value.options, derive.options(value.make, value.kind, supplied), path)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        options = derive.options(type(value))
+        yield from _changed({option.name: getattr(value, option.name) for option in options}, options, path)
+    elif isinstance(value, Mapping) and any(isinstance(item, Choice) for item in value.values()):
+        for key, item in value.items():
+            yield from _differs(item, default.get(key) if isinstance(default, Mapping) else None, (*path, key))
+    elif isinstance(value, tuple) and any(isinstance(item, Choice) for item in value):
+        for index, item in enumerate(value):
+            yield from _differs(item, None, (*path, index))
+    elif default is derive.MISSING or check.plain(value) != check.plain(default):
+        yield path

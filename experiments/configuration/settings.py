@@ -36,8 +36,9 @@ class Settings:
         seeds: each is a run of its own, of everything below.
         module: Python files, relative to the config, that register components of your own; needs --trust.
         output: the run folder; by default runs/NAME/DATE-TIME.
-        executor: serial, processes, dask (a cluster of processes on this machine), or the address of a running
-            cluster, such as tcp://host:8786. The results have the same bits.
+        executor: auto (processes, where there are tasks and cores for several), serial, processes, dask (a cluster of
+            processes on this machine), or the address of a running cluster, such as tcp://host:8786. The results have
+            the same bits.
         workers: how many tasks work at a time; by default one for each free core.
         threads: of the linear algebra of each task; part of the config, since another number may change last digits.
         checkpoint: when the state of a task is stored.
@@ -51,7 +52,7 @@ class Settings:
     seeds: Distinct[Natural] = (0,)
     module: Text | tuple[Text, ...] | None = None
     output: Text | None = None
-    executor: Text = "processes"
+    executor: Text = "auto"
     workers: Count | None = None
     threads: Count = 1
     checkpoint: Checkpoints = Checkpoints()
@@ -60,8 +61,8 @@ class Settings:
     variants: dict[str, dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
-        if self.executor not in ("serial", "processes", "dask") and "://" not in self.executor:
+        if self.executor not in ("auto", "serial", "processes", "dask") and "://" not in self.executor:
             raise ValueError(
-                f"executor: found '{self.executor}', expected serial, processes, dask, or an address such as "
+                f"executor: found '{self.executor}', expected auto, serial, processes, dask, or an address such as "
                 "tcp://host:8786"
             )

@@ -19,7 +19,8 @@ import numpy as np
 import hograd as ho
 from experiments.data.digits import Split, load_split
 from experiments.errors import DivergedError
-from experiments.report import COLOURS, figure, legend_below, log_scale, number, table
+from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.tables import number, table
 from optim import SGD, Adam
 from optim.constraints import Positive, UnitInterval, constrain, unconstrain
 from optim.hyper import Bilevel, Reverse, hypergradient, train

@@ -22,7 +22,8 @@ import numpy as np
 import hograd as ho
 from experiments.data.images import Labelled, MissingDataError, load, skipped
 from experiments.errors import DivergedError, ExperimentError, UsageError
-from experiments.report import COLOURS, figure, legend_below, number, table
+from experiments.report.plots import COLOURS, figure, legend_below
+from experiments.report.tables import number, table
 from hograd.errors import ConvergenceError
 from optim import LBFGS, SGD, Adam
 from optim.constraints import CappedSimplex

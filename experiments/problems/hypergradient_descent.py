@@ -16,7 +16,8 @@ import hograd as ho
 from experiments.data.images import Labelled, MissingDataError, load, skipped
 from experiments.errors import DivergedError, ExperimentError, UsageError
 from experiments.models import mlp, mlp_init
-from experiments.report import COLOURS, figure, legend_below, log_scale, number, table
+from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.tables import number, table
 from optim import SGD, Adam, Optimizer
 from optim.hyper import Online
 

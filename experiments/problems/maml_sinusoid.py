@@ -14,7 +14,8 @@ import hograd as ho
 from experiments.data.sinusoids import INPUTS, Points, Tasks, sample_tasks, sinusoid
 from experiments.errors import DivergedError
 from experiments.models import mlp, mlp_init
-from experiments.report import COLOURS, figure, legend_below, log_scale, table
+from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.tables import table
 from optim import SGD, Adam, meta
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 
 import hograd as ho
 from experiments.errors import DivergedError
-from experiments.report import COLOURS, figure, legend_below, number, table
+from experiments.report.plots import COLOURS, figure, legend_below
+from experiments.report.tables import number, table
 from optim import SGD
 from optim.hyper import Bilevel, Truncated, hypergradient
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.experiment import Outcome, Plot, Report, Table
-from experiments.report import COLOURS, figure, legend_below, log_scale, number
+from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,13 +69,13 @@ def _methods(groups: list[tuple[Mapping[str, str | int], Group]]) -> Table:
     tested = any("test_loss" in result for result in results)
     found = any("f1" in result for result in results)
     rival = any(len(group) > 1 for _, group in groups)
-    header = [*keys, "method", "validation\nloss"]
+    header = [*keys, "method", "valid.\nloss"]
     header += ["test\nloss", "gap"] if tested else []
-    header += ["test\naccuracy"] if accuracy else []
+    header += ["accu-\nracy"] if accuracy else []
     header += ["F1"] if found else []
-    header += ["trainings"]
-    header += ["to pass\nthe best"] if rival else []
-    header += ["seconds"]
+    header += ["train-\nings"]
+    header += ["to\npass"] if rival else []
+    header += ["s"]
     rows = []
     for labels, group in groups:
         searches = [one.result["validation_loss"] for name, one in group.items() if name != "learned" and one.result]
@@ -95,7 +96,12 @@ def _methods(groups: list[tuple[Mapping[str, str | int], Group]]) -> Table:
                 passed = trainings_to_pass(outcome, best) if name == "learned" and best is not None else None
                 row.append("-" if name != "learned" or best is None else "not yet" if passed is None else str(passed))
             rows.append([*row, f"{outcome.seconds:.1f}"])
-    notes = ["A training of the learned values includes its hypergradient."]
+    notes = [
+        "Losses on validation and test examples, the share of test examples that are right, and how many inner"
+        " trainings it took; one of the learned values includes its hypergradient."
+    ]
+    if rival:
+        notes.append("To pass: inner trainings until learning was better than the best search.")
     if tested:
         notes.append(
             "Gap: test loss less validation loss. What was chosen by validation examples looks better on them than it "
@@ -169,16 +175,18 @@ def _plots(recipe: bilevel, outcomes: Sequence[Outcome], groups: Any) -> list[Pl
 
 def _losses(groups: Any, published: Any) -> Figure:
     chart, (axes,) = figure()
+    tops: list[float] = []
     for index, (labels, group) in enumerate(groups):
         colour = COLOURS[index % len(COLOURS)]
         rivals = [one.result["validation_loss"] for name, one in group.items() if name != "learned" and one.result]
         if "learned" in group:
             losses = [_finite(line["validation_loss"]) for line in group["learned"].metrics]
             axes.plot(losses, color=colour, linewidth=2, label=", ".join(f"{k} {v}" for k, v in labels.items()))
-            # A leap of the outer loop leaves the chart rather than squeezing everything else into a line.
-            axes.set_ylim(top=min(1.25 * max(losses[0], *rivals, losses[0]), axes.get_ylim()[1]))
+            tops.append(1.25 * max([losses[0], *rivals]))
         if rivals:
             axes.axhline(min(rivals), color=colour, linestyle="--", linewidth=1.2)
+    # A leap of the outer loop leaves the chart rather than squeezing everything else into a line.
+    axes.set_ylim(top=min(max(tops), axes.get_ylim()[1]))
     if any(len(group) > 1 for _, group in groups):
         axes.plot([], [], color="0.4", linestyle="--", linewidth=1.2, label="best search")
     if published is not None:

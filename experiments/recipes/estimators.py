@@ -15,7 +15,7 @@ from experiments.errors import Refused
 from experiments.experiment import Outcome, Plot, Report, Table, Task
 from experiments.recipes.bilevel import Inner, Outer, bilevel
 from experiments.recipes.bilevel_problem import made
-from experiments.report import COLOURS, figure
+from experiments.report.plots import COLOURS, figure
 from hograd.errors import ConvergenceWarning, HogradError
 from optim.hyper import hypergradient
 

@@ -15,7 +15,8 @@ from experiments.components import Count, DataChoice, LossChoice, ModelChoice, O
 from experiments.components.training import square
 from experiments.errors import DivergedError, Refused
 from experiments.experiment import Outcome, Plot, Report, Table, Task
-from experiments.report import COLOURS, figure, legend_below, log_scale, number
+from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.tables import number
 from optim.base import fields
 from optim.hyper import Online
 

@@ -38,7 +38,6 @@ class Trace:
         position: how many of these have been made; set back, they are repeated.
         outer_level: only vmaps above this level are seen by draws.
         passes: names of those that the steps of loops go through, or None for all.
-        fast_math: whether these may change numbers.
         scope: 0, or a number for what is computed a second time in order not to be kept.
     """
 
@@ -56,7 +55,6 @@ class Trace:
         self.position = 0
         self.outer_level = 0
         self.passes: tuple[str, ...] | None = None
-        self.fast_math = False
         # Tensors of outside, before they were changed in place.
         self.altered: dict[int, tuple[Any, ...]] = {}
         # What was made before: nodes of the eager tape by their sequence, transforms by their level.
@@ -268,24 +266,14 @@ def drawing(source: Draws) -> Iterator[None]:
 
 
 def capture(
-    function: Callable[..., Sequence[Any]],
-    values: Sequence[Any],
-    name: str,
-    passes: Iterable[str] | None = None,
-    *,
-    fast_math: bool = False,
+    function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str, passes: Iterable[str] | None = None
 ) -> Program:
     """The program of a function of tensors that returns a list of them, as it runs on these arrays.
 
-    Args:
-        function: of tensors.
-        values: arrays like its arguments.
-        name: for messages.
-        passes: names of those that the steps of its loops go through, or None for all.
-        fast_math: whether what rewrites and runs the program may change numbers.
+    `passes`: names of those that the steps of its loops go through, or None for all.
     """
     with np.errstate(all="ignore"), tracing() as trace:
-        trace.passes, trace.fast_math = None if passes is None else tuple(passes), fast_math
+        trace.passes = None if passes is None else tuple(passes)
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         given: list[Tensor] = [Traced(x.value) for x in inputs]
         outputs = [trace.output(y, name) for y in function(*given)]
@@ -305,7 +293,6 @@ def capture(
         instructions=tuple(trace.instructions),
         outputs=tuple(outputs),
         kinds=trace.kinds,
-        fast_math=fast_math,
     )
 
 

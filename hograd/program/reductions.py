@@ -1,4 +1,4 @@
-"""The passes `reductions` and `factoring`: sums in the form that is computed fastest."""
+"""The pass `reductions`: sums in the form that is computed fastest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 
 
 def reductions(program: Program) -> Program:
-    """With means as sums and quotients; those of float16 are added in float32."""
+    """With means as sums, and signs and factors of what is added up as signs and factors of the sum.
+
+    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where many elements are added and nothing else reads the product.
+    """
+    return _with_factors_outside(_with_means_as_sums(program))
+
+
+def _with_means_as_sums(program: Program) -> Program:
     kinds = dict(program.kinds)
     numbers = itertools.count(max(kinds, default=0) + 1)
     kept = []
@@ -22,7 +29,7 @@ def reductions(program: Program) -> Program:
             continue
         shape = kinds[at.operands[0]].shape
         count = math.prod(shape[a] for a in at.params["axis"])
-        if not count or kinds[at.output].dtype.char not in "fd":
+        if not count or kinds[at.output].dtype.kind != "f":
             kept.append(at)
             continue
         number = next(numbers)
@@ -32,11 +39,7 @@ def reductions(program: Program) -> Program:
     return program.with_(instructions=tuple(kept), kinds=kinds)
 
 
-def factoring(program: Program) -> Program:
-    """With signs and factors of what is added up as signs and factors of the sum.
-
-    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where many elements are added and nothing else reads the product.
-    """
+def _with_factors_outside(program: Program) -> Program:
     kinds = dict(program.kinds)
     numbers = itertools.count(max(kinds, default=0) + 1)
     made = {at.output: at for at in program.instructions}

@@ -97,6 +97,8 @@ def test_defaults_options_and_components_are_resolved(write):
     assert load.load(write(BASE), ["method=Implicit"]).values["method"]["solver"]["name"] == "CG"
     experiment = config.build()
     assert isinstance(experiment.inner.optimizer, Choice)
+    # Where the section is not written at all, too.
+    assert load.load(write("experiment: tests_load\n")).build().inner.optimizer.name == "SGD"
     assert experiment.inner.optimizer.build().momentum == 0.9
 
 
@@ -148,7 +150,7 @@ def test_included_files_are_the_earlier_layers(write):
         (BASE + "rate: ${points}\npoints: ${rate}\n", [], "it refers to itself"),
         (BASE + "rate: ${gone.key}\n", [], "refers to a key that is not written in this config"),
         (BASE + "description: ${\n", [], "description: '${' has no } after ${"),
-        (BASE + "executor: threads\n", [], "config.yaml:3:11: executor: found 'threads', expected serial, processes"),
+        (BASE + "executor: threads\n", [], "config.yaml:3:11: executor: found 'threads', expected auto, serial"),
         (BASE + "module: ./mine.py\n", [], "config.yaml:3:9: module: mine.py would be run as Python code"),
         (ALIASES, [], "more than 50,000 values, counting what each alias stands for"),
         ("a: " + "[" * 40 + "]" * 40, [], "nested more than 32 deep"),
