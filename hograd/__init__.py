@@ -30,6 +30,7 @@ from hograd.ops import covariance as _covariance
 from hograd.ops import create as _create
 from hograd.ops import cross_entropy as _cross_entropy
 from hograd.ops import elementwise as _elementwise
+from hograd.ops import embedding_bag as _embedding_bag
 from hograd.ops import exchange as _exchange
 from hograd.ops import exponentials as _exponentials
 from hograd.ops import extrema as _extrema
@@ -52,6 +53,7 @@ from hograd.ops import margins as _margins
 from hograd.ops import masks as _masks
 from hograd.ops import noise as _noise
 from hograd.ops import normalization as _normalization
+from hograd.ops import norms as _norms
 from hograd.ops import order as _order
 from hograd.ops import pad as _pad
 from hograd.ops import patches as _patches
@@ -89,6 +91,7 @@ from hograd.ops.covariance import *
 from hograd.ops.create import *
 from hograd.ops.cross_entropy import *
 from hograd.ops.elementwise import *
+from hograd.ops.embedding_bag import *
 from hograd.ops.exchange import *
 from hograd.ops.exponentials import *
 from hograd.ops.extrema import *
@@ -113,6 +116,7 @@ from hograd.ops.margins import *
 from hograd.ops.masks import *
 from hograd.ops.noise import *
 from hograd.ops.normalization import *
+from hograd.ops.norms import *
 from hograd.ops.order import *
 from hograd.ops.pad import *
 from hograd.ops.patches import *
@@ -277,6 +281,7 @@ __all__ += _covariance.__all__
 __all__ += _create.__all__
 __all__ += _cross_entropy.__all__
 __all__ += _elementwise.__all__
+__all__ += _embedding_bag.__all__
 __all__ += _exchange.__all__
 __all__ += _exponentials.__all__
 __all__ += _extrema.__all__
@@ -299,6 +304,7 @@ __all__ += _margins.__all__
 __all__ += _masks.__all__
 __all__ += _noise.__all__
 __all__ += _normalization.__all__
+__all__ += _norms.__all__
 __all__ += _order.__all__
 __all__ += _pad.__all__
 __all__ += _patches.__all__

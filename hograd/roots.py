@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hograd import tree
+from hograd.auxiliary import Auxiliary, pair_of
 from hograd.core.dispatch import wrap
 from hograd.core.levels import is_grad_enabled, no_grad, no_transforms
 from hograd.core.primitive import ops
@@ -21,6 +22,7 @@ from hograd.errors import (
     LevelError,
     LinearAlgebraError,
     ShapeError,
+    StructureError,
 )
 from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
@@ -41,6 +43,7 @@ def custom_root(
     *,
     linear_solve: LinearSolve = None,
     tolerance: float | None = None,
+    has_aux: bool = False,
 ) -> Callable[..., Any]:
     """A solver of  f(x, *args) = 0  whose answer x is differentiated by the equation, not through the solver.
 
@@ -57,6 +60,8 @@ def custom_root(
             (matvec, b), of flat tensors, that returns the solution x of matvec(x) = b.
         tolerance: the answer is refused unless max |f| <= tolerance * max(1, max |x|); by default 1e-6, or 1e-3 in
             float32. Derivatives are as accurate as the solution. `math.inf` refuses nothing but nan.
+        has_aux: `solve` returns (solution, aux), as does what is made of it: aux is a tree of tensors and numbers, such
+            as the number of steps, and comes back as constants. Under `vmap` it is that of each element.
 
     Returns:
         A function of (guess, *args) that returns what `solve` does. It has no derivative in `guess`, any tree or None.
@@ -65,6 +70,8 @@ def custom_root(
         ConvergenceError: what the solver returned is no solution.
         LinearAlgebraError: A is singular (the root is not isolated), or an iteration did not converge.
         ArgumentError: `f` closes over a tensor that is being differentiated or mapped.
+        StructureError, DtypeError: with `has_aux`, `solve` returns no pair, tells something else than numbers, or tells
+            it in different shapes under `vmap` or from one call of a compiled function to the next.
 
     Under `vmap` the solver runs for each element on its own. Source: Blondel et al., "Efficient and modular implicit
     differentiation" (2022).
@@ -78,18 +85,23 @@ def custom_root(
     ...     return x
     >>> ho.func.grad_and_value(lambda a: square_root(ho.tensor(1.0), a))(ho.tensor(4.0))
     (tensor(0.2500), tensor(2.))
+    >>> halved = ho.custom_root(lambda x, a: 2 * x - a, lambda _, a: (a / 2, {"steps": 1}), has_aux=True)
+    >>> ho.func.grad(lambda a: halved(None, a), has_aux=True)(ho.tensor(4.0))
+    (tensor(0.5000), {'steps': tensor(1)})
     """
     if solve is None:
-        return lambda solve: custom_root(f, solve, linear_solve=linear_solve, tolerance=tolerance)
+        return lambda solve: custom_root(f, solve, linear_solve=linear_solve, tolerance=tolerance, has_aux=has_aux)
     if not (linear_solve is None or callable(linear_solve) or linear_solve in ("dense", *METHODS)):
         names = ", ".join(map(repr, ("dense", *METHODS)))
         raise ArgumentError(f"linear_solve is {linear_solve!r}, expected one of {names}, a function, or None.")
 
     @functools.wraps(solve)
     def find(guess: Any, *args: Any) -> Any:
-        problem = Problem(f, solve, guess, args, linear_solve, tolerance)
+        problem = Problem(f, solve, guess, args, linear_solve, tolerance, has_aux)
         flat = ops.root(problem.arguments.flat, *problem.arguments.constants, problem=problem)
-        return problem.unravel(flat)
+        if problem.aux is None:
+            return problem.unravel(flat)
+        return problem.unravel(problem.aux.solution(flat)), problem.aux.unpack(flat)
 
     return find
 
@@ -155,12 +167,20 @@ class Problem:
 
     Attributes:
         unravel: makes the solution's tree of a flat tensor; set when the solution has been found.
+        aux: how what the solver tells stands behind the flat solution; None if it tells nothing.
     """
 
     unravel: Callable[[Any], Any]
 
     def __init__(
-        self, f: Any, solve: Any, guess: Any, args: Any, linear_solve: LinearSolve, tolerance: float | None
+        self,
+        f: Any,
+        solve: Any,
+        guess: Any,
+        args: Any,
+        linear_solve: LinearSolve,
+        tolerance: float | None,
+        has_aux: bool = False,
     ) -> None:
         self.f = f
         self.solve = solve
@@ -168,6 +188,7 @@ class Problem:
         self.linear_solve = linear_solve
         self.tolerance = tolerance
         self.recorded = is_grad_enabled()
+        self.aux = Auxiliary(name_of(solve)) if has_aux else None
 
     def on_arrays(self, function: Callable[..., Any], *arrays: Any) -> Any:
         """A function of tensors on arrays, as if no transform were open: none of them is part of one."""
@@ -179,16 +200,19 @@ class Problem:
         with no_transforms():
             guess, args = self.arguments.put_together(Tensor(p), constants)
             try:
-                solution = tree.detach(tree.map(as_tensor, self.solve(guess, *args)))
+                result = self.solve(guess, *args)
+                solution, told = (result, None) if self.aux is None else pair_of(result, self.solve)
+                solution = tree.detach(tree.map(as_tensor, solution))
                 residual = tree.map(as_tensor, self.f(solution, *args))
             except LevelError as error:
                 raise self._closure() from error
             left = tree.leaves(residual)
-            if any(type(r) is not Tensor or (self.recorded and r.node is not None) for r in left):
+            foreign = any(isinstance(x, Tensor) and type(x) is not Tensor for x in tree.leaves(told))
+            if foreign or any(type(r) is not Tensor or (self.recorded and r.node is not None) for r in left):
                 raise self._closure()
             flat, self.unravel = tree.ravel(solution)
             self._check(flat, solution, left)
-        return flat.value
+        return flat.value if self.aux is None else self.aux.pack(flat, told).value
 
     def _check(self, flat: Any, solution: Any, residual: list[Any]) -> None:
         """Refuse what is no solution."""
@@ -221,17 +245,22 @@ class Problem:
     def residual(self, y: Any, p: Any, constants: Any) -> Any:
         """f as a function of flat tensors."""
         _, args = self.arguments.put_together(p, constants)
-        return ops.astype(tree.ravel(self.f(self.unravel(y), *args))[0], y.dtype)
+        x = self.unravel(y)
+        return ops.astype(tree.ravel(_in_order(self.f(x, *args), x))[0], y.dtype)
 
     def adjoint(self, g: Any, y: Any, p: Any, constants: Any) -> Any:
         """-(df/dp)^T A^-T g."""
+        if self.aux is not None:
+            g, y = self.aux.solution(g), self.aux.solution(y)
         w = self.divide(g, y, p, constants, transposed=True)
         return -vjp(lambda p: self.residual(y, p, constants), p)[1](w)[0]
 
     def tangent(self, t: Any, y: Any, p: Any, constants: Any) -> Any:
         """-A^-1 (df/dp) t."""
+        flat, y = y, y if self.aux is None else self.aux.solution(y)
         moved = jvp(lambda p: self.residual(y, p, constants), (p,), (t,))[1]
-        return -self.divide(moved, y, p, constants, transposed=False)
+        answer = -self.divide(moved, y, p, constants, transposed=False)
+        return answer if self.aux is None else self.aux.tangent(answer, flat)
 
     def divide(self, b: Any, y: Any, p: Any, constants: Any, *, transposed: bool) -> Any:
         """A^-1 b, or A^-T b, differentiable in all that it is given."""
@@ -266,6 +295,14 @@ class Problem:
 
         # A linear system is an equation too: its own derivatives come from it in the same way.
         return custom_root(system, solution, linear_solve=how)(None, b, y, p, *constants)
+
+
+def _in_order(residual: Any, solution: Any) -> Any:
+    """The equations in the order of the unknowns, where they have the same names, so that symmetric ones stay so."""
+    try:
+        return tree.match(solution, residual)
+    except StructureError:
+        return residual
 
 
 def _largest(values: Any) -> float:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
-from hograd import Tensor, as_tensor, safe_sqrt, tree, zeros_like
+from hograd import Tensor, as_tensor, stack, tree, zeros_like
+from hograd import norm as euclidean
 from hograd.errors import ArgumentError, DtypeError
 from optim.fields import declare, fields, static
 from optim.parameters import takes_floating
@@ -221,6 +222,7 @@ def _in_dtype(value: Any, p: Any) -> Any:
     return value if value.dtype == p.dtype else value.astype(p.dtype)
 
 
-def norm(x: Any) -> Tensor:
-    """Euclidean length of all of `x`, shape (); its derivative at 0 is 0."""
-    return safe_sqrt((x * x).sum())
+def norm(*parts: Any) -> Tensor:
+    """Euclidean length of all parts together, shape (); its derivative at 0 is 0."""
+    lengths = [euclidean(part) for part in parts]
+    return lengths[0] if len(lengths) == 1 else euclidean(stack(lengths)) if lengths else as_tensor(0.0)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from hograd import Tensor, maximum, minimum, safe_sqrt, tree, where
-from optim.base import Hyperparameter
+from hograd import Tensor, maximum, minimum, tree, where
+from hograd import norm as euclidean
+from optim.base import Hyperparameter, norm
 from optim.compose import Transform
 from optim.parameters import floating
 from optim.schedules import value_at
@@ -44,11 +45,11 @@ def by_norm(grads: Any, limit: Any) -> Any:
     {'w': tensor(1.5000), 'b': tensor(2.)}
     """
     grads = floating("grads", grads)
-    squares = [(g * g).sum() for g in tree.leaves(grads)]
-    if not squares:
+    leaves = tree.leaves(grads)
+    if not leaves:
         return grads
-    share = _share(safe_sqrt(sum(squares[1:], squares[0])), limit)
-    return tree.map(lambda g: g * share.astype(g.dtype), grads)
+    length = norm(*leaves)
+    return tree.map(lambda g: _shortened(g, length, limit), grads)
 
 
 def adaptively(grads: Any, params: Any, limit: Any, least: Any = 1e-3) -> Any:
@@ -74,17 +75,18 @@ def adaptively(grads: Any, params: Any, limit: Any, least: Any = 1e-3) -> Any:
 
     def clipped(g: Any, p: Any) -> Tensor:
         axes = tuple(range(1, g.ndim)) if g.ndim > 1 else tuple(range(g.ndim))
-        length, size = (safe_sqrt((x * x).sum(axes, keepdim=True) if axes else x * x) for x in (g, p))
-        return g * _share(length, limit * maximum(size, least)).astype(g.dtype)
+        length, size = (euclidean(x, 2, axes, True) for x in (g, p))
+        return _shortened(g, length, limit * maximum(size, least))
 
     grads, params = floating("grads", grads), floating("params", params)
     return tree.map(clipped, grads, params, names=("grads", "params"))
 
 
-def _share(length: Any, limit: Any) -> Any:
-    """min(1, limit / length) , whose derivative is right on either side and finite at 0."""
+def _shortened(g: Any, length: Any, limit: Any) -> Any:
+    """g * min(1, limit / length) , whose derivative is right on either side and finite at 0."""
     beyond = length > limit
-    return where(beyond, limit / where(beyond, length, 1.0), 1.0)
+    # Divided first: the share itself may be too small a number.
+    return g / where(beyond, length, 1.0).astype(g.dtype) * where(beyond, limit, 1.0).astype(g.dtype)
 
 
 class ClipByValue(Transform):

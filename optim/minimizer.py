@@ -15,6 +15,7 @@ from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
 from optim.line_search import Point, strong_wolfe
 from optim.parameters import floating
 from optim.stationary import Stationary
+from optim.summary import summary
 
 REASONS = {
     "gradient": "the gradient is small enough",
@@ -56,6 +57,8 @@ class Minimum(NamedTuple):
     steps: int
     evaluations: int
     reason: str
+
+    __repr__ = summary
 
     @property
     def converged(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from hograd import Tensor, grad, no_grad, tree
 from hograd.errors import ArgumentError
 from optim.base import Optimizer
+from optim.summary import summary
 
 detach = tree.detach
 
@@ -28,6 +29,8 @@ class Snapshot(NamedTuple):
 
     params: Any
     state: Any
+
+    __repr__ = summary
 
 
 class Bound:

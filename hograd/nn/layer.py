@@ -95,17 +95,26 @@ class Layer:
         Args:
             seed: whole number of at least 0, or several; or a generator to draw from; default the thread's own
                 generator, see `hograd.manual_seed`. Equal seeds give equal parameters.
-            dtype: default the default floating dtype.
+            dtype: of all parameters; default the default floating dtype, which is float64 as in NumPy, and not float32
+                as in PyTorch. `hograd.set_default_dtype(hograd.float32)` at the top of a program says it once for all:
+                parameters, states and data made of plain numbers. Data in float64 makes float64 of what it meets.
 
         Returns:
             A dict of tensors, {} for a layer without parameters. Several sets on top of one another are an ensemble,
             for `vmap`: `tree.map(lambda *leaves: ho.stack(leaves), *(net.init(seed) for seed in range(10)))`.
 
+        Raises:
+            DtypeError: `dtype` is not floating.
+
         >>> from hograd import nn
         >>> params = nn.linear(3, 2).init(0)
         >>> {name: tuple(p.shape) for name, p in params.items()}
         {'weight': (2, 3), 'bias': (2,)}
+        >>> import hograd as ho
+        >>> params["weight"].dtype, nn.linear(3, 2).init(0, dtype=ho.float32)["weight"].dtype
+        (dtype('float64'), dtype('float32'))
         """
+        _expect_floating(dtype, "init")
         if seed is None:
             generator = default_generator()
         else:
@@ -113,12 +122,13 @@ class Layer:
         return self.make_params(generator, dtype)
 
     def init_state(self, *, dtype: Any = None) -> Params:
-        """The state before any data was seen, {} for a network without running statistics.
+        """The state before any data was seen, {} for a network without running statistics; `dtype` as for `init`.
 
         >>> from hograd import nn
         >>> nn.batch_norm(2).init_state()
         {'running_mean': tensor([0., 0.]), 'running_var': tensor([1., 1.])}
         """
+        _expect_floating(dtype, "init_state")
         return self.make_state(dtype)
 
     def apply(
@@ -334,6 +344,11 @@ class Scope:
 def called(value: Any) -> str:
     """How an option of a layer is written."""
     return value.__name__ if hasattr(value, "__name__") else repr(value)
+
+
+def _expect_floating(dtype: Any, name: str) -> None:
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        raise DtypeError(f"{name}: dtype is {np.dtype(dtype)}, expected a floating dtype such as float32.")
 
 
 def _numbers(value: Any, name: str) -> list[int]:

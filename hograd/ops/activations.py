@@ -181,7 +181,11 @@ tanhshrink = unary(
 
 @composite(lambda s: [*anywhere(s), case(s.normal(3, 4), 0.7), case(s.normal(3), alpha=s.positive())])
 def elu(F: Any, x: Any, alpha: Any = 1.0) -> Tensor:
-    """x where x > 0, else  alpha (e**x - 1); its derivative at 0 is alpha  (Clevert et al., 2015).
+    """x where x > 0, else  alpha (e**x - 1)  (Clevert et al., 2015).
+
+    At 0, of either sign, every derivative is that of alpha (e**x - 1), the branch that 0 belongs to: the first, the
+    second and all further ones are alpha, their limits from below. PyTorch 2.13 gives the same first derivative, and
+    from the second on 0, the limit from above.
 
     Args:
         x: floating tensor.
@@ -190,6 +194,8 @@ def elu(F: Any, x: Any, alpha: Any = 1.0) -> Tensor:
     >>> import hograd as ho
     >>> ho.elu(ho.tensor([-1.0, 0.0, 2.0]))
     tensor([-0.6321,  0.0000,  2.0000])
+    >>> ho.vmap(ho.func.grad(ho.func.grad(ho.elu)))(ho.tensor([-0.0, 0.0, 1e-9]))
+    tensor([1., 1., 0.])
     """
     x = operand(F, x, "elu")
     above = x > 0

@@ -193,14 +193,13 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Ten
     if x1.shape != x2.shape:
         shape = common_shape("cosine_similarity", x1, x2)
         x1, x2 = ops.broadcast_to(x1, shape), ops.broadcast_to(x2, shape)
-    return ops.sum(x1 * x2, axis) / (_length(x1, axis, eps) * _length(x2, axis, eps))
+    return ops.sum(_unit(x1, axis, eps) * _unit(x2, axis, eps), axis)
 
 
-def _length(x: Any, axis: int, eps: float) -> Any:
-    # The root is kept from 0, where its derivatives are infinite.
-    squares = ops.sum(ops.square(x), axis)
-    short = ops.lt(squares, eps * eps)
-    return ops.where(short, eps, ops.sqrt(ops.where(short, 1.0, squares)))
+def _unit(x: Any, axis: int, eps: float) -> Any:
+    """Vectors of length 1; short ones only divided by the least norm."""
+    length = ops.norm(x, 2, axis, True)
+    return x / ops.where(ops.lt(length, eps), eps, length)
 
 
 @operation(

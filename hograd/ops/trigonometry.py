@@ -98,8 +98,8 @@ hypot = binary(
     "hypot",
     np.hypot,
     (
-        lambda F, g, y, a: F.where(y == 0, 0.0, g * a / F.where(y == 0, 1.0, y)),
-        lambda F, g, y, b: F.where(y == 0, 0.0, g * b / F.where(y == 0, 1.0, y)),
+        lambda F, g, y, a: g * (a / F.where(y == 0, math.inf, y)),
+        lambda F, g, y, b: g * (b / F.where(y == 0, math.inf, y)),
     ),
     samples=pairs,
     floating=True,

@@ -38,6 +38,7 @@ class Trace:
         position: how many of these have been made; set back, they are repeated.
         outer_level: only vmaps above this level are seen by draws.
         passes: names of those that the steps of loops go through, or None for all.
+        fast_math: whether these may change numbers.
         scope: 0, or a number for what is computed a second time in order not to be kept.
     """
 
@@ -55,6 +56,7 @@ class Trace:
         self.position = 0
         self.outer_level = 0
         self.passes: tuple[str, ...] | None = None
+        self.fast_math = False
         # Tensors of outside, before they were changed in place.
         self.altered: dict[int, tuple[Any, ...]] = {}
         # What was made before: nodes of the eager tape by their sequence, transforms by their level.
@@ -266,14 +268,24 @@ def drawing(source: Draws) -> Iterator[None]:
 
 
 def capture(
-    function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str, passes: Iterable[str] | None = None
+    function: Callable[..., Sequence[Any]],
+    values: Sequence[Any],
+    name: str,
+    passes: Iterable[str] | None = None,
+    *,
+    fast_math: bool = False,
 ) -> Program:
     """The program of a function of tensors that returns a list of them, as it runs on these arrays.
 
-    `passes`: names of those that the steps of its loops go through, or None for all.
+    Args:
+        function: of tensors.
+        values: arrays like its arguments.
+        name: for messages.
+        passes: names of those that the steps of its loops go through, or None for all.
+        fast_math: whether what rewrites and runs the program may change numbers.
     """
     with np.errstate(all="ignore"), tracing() as trace:
-        trace.passes = None if passes is None else tuple(passes)
+        trace.passes, trace.fast_math = None if passes is None else tuple(passes), fast_math
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         given: list[Tensor] = [Traced(x.value) for x in inputs]
         outputs = [trace.output(y, name) for y in function(*given)]
@@ -293,6 +305,7 @@ def capture(
         instructions=tuple(trace.instructions),
         outputs=tuple(outputs),
         kinds=trace.kinds,
+        fast_math=fast_math,
     )
 
 

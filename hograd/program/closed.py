@@ -28,7 +28,7 @@ class Inner(Trace):
     def __init__(self, parent: Trace) -> None:
         super().__init__()
         self.parent = parent
-        self.passes = parent.passes
+        self.passes, self.fast_math = parent.passes, parent.fast_math
         self.mapped: dict[Any, Any] = {}
         self.found: list[tuple[Any, Any]] = []
         # Identities stay taken while their objects live.
@@ -150,5 +150,6 @@ def closed(function: Callable[..., Sequence[Any]], examples: Sequence[Any], name
         instructions=tuple(trace.instructions),
         outputs=tuple(slots),
         kinds=trace.kinds,
+        fast_math=trace.fast_math,
     )
     return Closed(complete, [value for _, value in trace.found], program, shown)

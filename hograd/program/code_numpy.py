@@ -67,9 +67,7 @@ class Generator(Contractions, Choices):
         self.names = program.names()
         self.objects: dict[str, Any] = {"np": np, "f64": np.float64, "softmax_rows": softmax_rows, "empty": np.empty}
         if scalars:
-            self.objects.update(
-                {name: getattr(math, name) for name in ("tanh", "exp", "log", "sin", "cos", "sqrt", "pow")}
-            )
+            self.objects.update(sqrt=math.sqrt, pow=math.pow)
         self.lines: list[str] = []
         self.scalars = scalars
         self.reuse = reuse
@@ -362,16 +360,9 @@ class Generator(Contractions, Choices):
 
 def softmax_rows(x: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:
     """The softmax of every row of `x`, written to `out`, which is other memory."""
-    # What does not overflow needs no shift, unless the elements of some row all lie far below 0.
-    if float(np.maximum.reduce(x, axis=None)) < (60 if x.dtype == np.float32 else 500):
-        np.exp(x, out)
-        total = np.dot(out, ones)
-        fits = float(np.minimum.reduce(total)) > 1e-13
-    else:
-        fits = False
-    if not fits:
-        np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out)
-        np.exp(out, out)
-        total = np.dot(out, ones)
-    np.true_divide(1, total, total)
-    np.multiply(out, total[:, None], out)
+    largest = np.maximum.reduce(x, axis=None)
+    if not float(largest) - float(np.minimum.reduce(x, axis=None)) < 30:
+        largest = np.maximum.reduce(x, axis=1, keepdims=True)
+    np.subtract(x, largest, out)
+    np.exp(out, out)
+    np.true_divide(out, np.dot(out, ones)[:, None], out)

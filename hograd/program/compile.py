@@ -24,10 +24,10 @@ from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 from hograd.program import loop_numpy as _loop_numpy  # noqa: F401
 from hograd.program import loop_reverse as _loop_reverse  # noqa: F401
 from hograd.program import scan as _scan  # noqa: F401
-from hograd.program.capture import capture
 from hograd.program.derived import Executable, Settings, Staged, call
+from hograd.program.identity import identity
 from hograd.program.ir import Program
-from hograd.program.passes import PASSES
+from hograd.program.passes import FAST_MATH, PASSES
 
 BACKENDS = ("numpy", "native")
 
@@ -38,18 +38,17 @@ class Compiled:
     def __init__(
         self,
         function: Callable[..., Any],
-        backend: str,
         static_argnames: Sequence[str],
         cache_size: int,
-        passes: Sequence[str] | None,
-        threads: int,
+        settings: Settings,
     ) -> None:
-        functools.update_wrapper(self, function)
+        # What the function carries under a name of this class stays its own.
+        functools.update_wrapper(self, function, updated=())
+        self.__dict__.update({k: v for k, v in getattr(function, "__dict__", {}).items() if not hasattr(Compiled, k)})
         self.function = function
-        self.backend = backend
         self.static = tuple(static_argnames)
         self.cache_size = cache_size
-        self.settings = Settings(None if passes is None else tuple(passes), backend, threads)
+        self.settings = settings
         self.signature = inspect.signature(function) if self.static else None
         if self.signature is not None:
             for name in self.static:
@@ -63,7 +62,7 @@ class Compiled:
 
     @property
     def name(self) -> str:
-        return getattr(self.function, "__name__", type(self.function).__name__)
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -103,7 +102,7 @@ class Compiled:
         else:
             leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
         values: list[Any] = []
-        kinds: list[Any] = [structure, default_dtype(), bool(kwargs), *fixed.items()]
+        kinds: list[Any] = [structure, default_dtype(), bool(kwargs)]
         levels = False
         for leaf in leaves:
             if type(leaf) is Tensor and leaf.node is None:
@@ -122,12 +121,13 @@ class Compiled:
             else:
                 # Strings and the like are part of the signature.
                 values.append(_Fixed(leaf))
-                kinds += (type(leaf), leaf)
                 continue
             values.append(value)
             kinds += (value.shape, value.dtype)
-        key = tuple(kinds)
         try:
+            kinds += [identity(v.value) for v in values if type(v) is _Fixed]
+            kinds += [(name, identity(value)) for name, value in fixed.items()]
+            key = tuple(kinds)
             entry = self.cache.get(key)
         except TypeError:
             raise CaptureError(
@@ -168,7 +168,7 @@ class Compiled:
                 result = self.function(*bound.args, **bound.kwargs)
             return entry.flatten(result)
 
-        program = capture(flat, [example(v) for v in dynamic], self.name, self.settings.passes)
+        program = self.settings.capture(flat, [example(v) for v in dynamic], self.name)
         entry.executable = Executable(program, self.name, self.settings)
         entry.staged = Staged.of(entry.executable, flat)
         return entry
@@ -239,6 +239,7 @@ def compile(
     cache_size: int = 64,
     passes: Sequence[str] | None = None,
     threads: int | None = None,
+    fast_math: bool = False,
 ) -> Any:
     """`f`, run once to capture what it computes, and from then on replayed without its Python code.
 
@@ -246,13 +247,18 @@ def compile(
     tree structure, shape or dtype captures again. The compiled function can be differentiated, mapped, and used inside
     another one, whose program then contains it.
 
+    It computes what `f` computes, for all numbers: zeros of both signs, infinities, nan, subnormal numbers and large
+    offsets. Elementwise operations give the same bits; what is a sum (products of matrices, means, cotangents that are
+    added up, a bias that is added to a product with constants) has the same terms, perhaps added in another order, and
+    no sign where it is 0.
+
     Args:
         f: function of trees of tensors, arrays and numbers that returns a tree. Numbers come in as tensors of shape ();
             strings and other hashable objects are part of the signature. Without `f`: a decorator.
         backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`), in which NumPy
             computes only what has no loops of its own here (linear algebra, sorting, convolutions ...). Machine code
-            adds in another order and fuses products with sums: answers agree with NumPy's to about 1e-12 (float64) or
-            1e-5 (float32) of the largest entry. It is kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache.
+            has exponentials and the like of its own, which differ from NumPy's by a few units in the last place. It is
+            kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache.
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.
@@ -260,6 +266,11 @@ def compile(
             default all.
         threads: of the backend "native", how many threads may share the work along a batch that was mapped; default
             `OMP_NUM_THREADS`, or the number of processors.
+        fast_math: whether numbers may change for speed, within this function and the loops in it. Factors then move
+            through sums and products and become one, constants leave differences, quotients become products with a
+            reciprocal, and products are added without being rounded. Where numbers are moderate the answers agree to
+            rounding; where they are huge or tiny, infinite, or small differences of large ones, they need not. Of a
+            compiled function that another one calls, the outer one's choice counts.
 
     Returns:
         A function of the same arguments; `.program(*args)` is the listing of what runs for them, `.source(*args)` the
@@ -277,6 +288,11 @@ def compile(
     ...     return w - 0.1 * ho.func.grad(lambda w: ((x @ w) ** 2).sum())(w)
     >>> step(ho.ones(2), ho.eye(2))
     tensor([0.8000, 0.8000])
+    >>> x = ho.tensor([1e308, 1e308])
+    >>> ho.compile(lambda x: (x / 4).sum())(x)
+    tensor(5.0000e+307)
+    >>> ho.compile(lambda x: (x / 4).sum(), fast_math=True)(x)
+    tensor(inf)
     """
     if backend not in BACKENDS:
         raise ArgumentError(f"backend is {backend!r}, expected 'numpy' or 'native'.")
@@ -286,13 +302,16 @@ def compile(
         threads = _native_threads(threads)
     if cache_size < 1:
         raise ArgumentError(f"cache_size is {cache_size}, expected at least 1.")
-    unknown = sorted(set(passes or ()) - set(PASSES))
-    if unknown:
-        raise ArgumentError(f"passes names {unknown[0]!r}, expected some of {', '.join(PASSES)}.")
+    for name in passes or ():
+        if name not in PASSES:
+            raise ArgumentError(f"passes names {name!r}, expected some of {', '.join(PASSES)}.")
+        if name in FAST_MATH and not fast_math:
+            raise ArgumentError(f"passes names {name!r}, which changes numbers: pass fast_math=True, too.")
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    settings = Settings(None if passes is None else tuple(passes), backend, threads or 1, bool(fast_math))
     if f is None:
-        return lambda function: Compiled(function, backend, names, cache_size, passes, threads or 1)
-    return Compiled(f, backend, names, cache_size, passes, threads or 1)
+        return lambda function: Compiled(function, names, cache_size, settings)
+    return Compiled(f, names, cache_size, settings)
 
 
 def _native_threads(chosen: int | None) -> int:

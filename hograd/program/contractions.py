@@ -126,7 +126,7 @@ class Contractions:
         x, kind = at.operands[0], self.program.kinds[at.output]
         if type(x) is not int or self.program.kinds[x] == kind or self.program.kinds[x].dtype != kind.dtype:
             return False
-        if kind.dtype.kind != "f":
+        if kind.dtype.char not in "fd":
             return False
         call = f"np.add.reduce({self.names[x]}, None)"
         if x in self.inside:
@@ -145,25 +145,25 @@ class Contractions:
         """Sums over some axes: as products with ones, which are several times faster over few elements."""
         shape = self.program.kinds[at.operands[0]].shape
         axis, keepdims = at.params["axis"], at.params["keepdims"]
-        if kind.dtype.kind != "f":
+        # The kernel adds float16 in float32.
+        if kind.dtype.char not in "fd":
             return False
         out = self._destination(at, kind, safe=False)
-        plain = kind.dtype.char in "fd"
         rows = math.prod(shape[:-1])
         to = self._shaped(out, kind, (rows,)) if axis == (len(shape) - 1,) else None
-        if to and plain and len(shape) > 1 and 2 <= shape[-1] <= 64:
+        if to and len(shape) > 1 and 2 <= shape[-1] <= 64:
             ones = self._filled(1, (shape[-1],), kind.dtype)
             if is_tall(shape):
                 self.lines.append(f"np.dot({ones}, {self._changed(x, '.T')}, {to})")
             else:
                 self.lines.append(f"np.dot({self._changed(x, f'.reshape({(rows, shape[-1])})')}, {ones}, {to})")
             return True
-        if out and plain and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
+        if out and len(shape) == 3 and axis == (1,) and 2 <= shape[1] <= 64 and shape[0] <= 1024:
             to = self._shaped(out, kind, (shape[0], 1, shape[2]))
             if to:
                 self.lines.append(f"np.matmul({self._filled(1, (1, shape[1]), kind.dtype)}, {x}, {to})")
                 return True
-        if plain and len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
+        if len(shape) == 2 and axis == (0,) and 2 <= shape[0] <= 4096 and shape[1] <= 256:
             ones = self._filled(1, (shape[0],), kind.dtype)
             factors = f"{self._changed(x, '.T')}, {ones}" if is_tall(shape) else f"{ones}, {x}"
             to = self._shaped(out, kind, (shape[1],))

@@ -28,11 +28,17 @@ class Settings(NamedTuple):
         passes: names of the passes, or None for all.
         backend: "numpy" or "native".
         threads: of the backend "native", how many may share the work.
+        fast_math: whether passes and generated code may change numbers.
     """
 
     passes: Iterable[str] | None = None
     backend: str = "numpy"
     threads: int = 1
+    fast_math: bool = False
+
+    def capture(self, function: Callable[..., Sequence[Any]], values: Sequence[Any], name: str) -> Program:
+        """The program of a function of tensors."""
+        return capture(function, values, name, self.passes, fast_math=self.fast_math)
 
     def replay(self, program: Program, name: str) -> Any:
         """The code of a program: a function of arrays with the attribute `source`."""
@@ -50,7 +56,7 @@ class Executable:
         self.program = optimize(program, settings.passes)
         self.name = name
         self.settings = settings
-        self.replay = settings.replay(self.program, name if name.isidentifier() else "program")
+        self.replay = settings.replay(self.program, name)
         #: The answers for arrays: inputs, then draws.
         self.run: Callable[..., list[Any]] = self.replay.__call__
 
@@ -92,7 +98,7 @@ class Staged:
     def executable(self, values: Sequence[Any]) -> Executable:
         key = _kinds(values)
         if key not in self.executables:
-            program = capture(self.function, values, self.name, self.settings.passes)
+            program = self.settings.capture(self.function, values, self.name)
             self.executables[key] = Executable(program, self.name, self.settings)
         return self.executables[key]
 
@@ -103,8 +109,8 @@ class Staged:
             program = self.executable(values).program
             kinds = [program.kinds[s] for s in program.outputs]
             weights = [np.ones(kind.shape, kind.dtype)[()] for kind in kinds if kind.dtype.kind in "fc"]
-            joint = capture(self.joint(wanted), [*values, *weights], self.name, self.settings.passes)
-            forward, backward = cut(optimize(joint, before_cut(self.settings.passes)), len(values), len(kinds))
+            joint = self.settings.capture(self.joint(wanted), [*values, *weights], self.name)
+            forward, backward = cut(optimize(joint, before_cut(joint, self.settings.passes)), len(values), len(kinds))
             self.cuts[key] = (
                 Executable(forward, f"{self.name}_forward", self.settings),
                 Executable(backward, f"{self.name}_backward", self.settings),

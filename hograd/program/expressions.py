@@ -6,18 +6,19 @@ from collections.abc import Callable, Set
 
 from hograd.program.ir import Instruction, Literal, Program
 
-#: The same on Python floats; what these refuse (1 / 0, log 0, overflow) is computed again by NumPy's functions.
+#: The same on Python floats; what these refuse (1 / 0, overflow) is computed again by NumPy's functions. Exponentials
+#: and the like are NumPy's here too: the C library's, which Python calls, differ in the last bit.
 SCALARS = {
     "add": "({} + {})",
     "sub": "({} - {})",
     "mul": "({} * {})",
     "div": "({} / {})",
     "neg": "(-{})",
-    "tanh": "tanh({})",
-    "exp": "exp({})",
-    "log": "log({})",
-    "sin": "sin({})",
-    "cos": "cos({})",
+    "tanh": "float(np.tanh({}))",
+    "exp": "float(np.exp({}))",
+    "log": "float(np.log({}))",
+    "sin": "float(np.sin({}))",
+    "cos": "float(np.cos({}))",
     "sqrt": "sqrt({})",
     "square": "({0} * {0})",
     "pow": "pow({}, {})",
@@ -55,8 +56,8 @@ def written_inside(
 ) -> tuple[set[int], list[int]]:
     """What is written where its only reader is, and for every instruction the number of the one where it is written.
 
-    These are numbers, which become one expression, products of which all elements are added, which are one call, and
-    numbers that become one array; and what is known to be, as `more`.
+    These are numbers, which become one expression, and numbers that become one array; and what is known to be, as
+    `more`. With fast math also products of which all elements are added: BLAS adds them without rounding them.
     """
     inside: set[int] = set(more)
     depth: dict[int, int] = {}
@@ -69,7 +70,7 @@ def written_inside(
         if len(reading[s]) == 1 and reading[s][0] >= 0:
             reader = program.instructions[reading[s][0]]
             if s not in depth:
-                if (reader.primitive.name == "sum" and _is_inner(program, at, reader)) or (
+                if (program.fast_math and reader.primitive.name == "sum" and _is_inner(program, at, reader)) or (
                     reader.primitive.name == "concatenate" and s in rows
                 ):
                     inside.add(s)

@@ -18,7 +18,7 @@ from hograd.program.expressions import readers
 from hograd.program.invariants import absorbed, stacked
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.linear import of_loop
-from hograd.program.passes import PASSES, optimize
+from hograd.program.passes import chosen, optimize
 from hograd.program.ranges import ranges, views
 
 _PRODUCTS = frozenset({"mm_nn", "mm_nt", "mm_tn", "matmul"})
@@ -35,31 +35,28 @@ _FEW, _LEAST = 8, 64
 def of_step(program: Program, consts: int, arguments: int | None = None) -> Program:
     """The step of a loop after the passes that suit it.
 
-    Factors wait behind sums and products, and constants are taken out of them, where that leaves less to compute. What
-    is carried stays in arrays of its own, so that what one step carries out and the next one takes in is kept once.
+    What is carried stays in arrays of its own, so that what one step carries out and the next one takes in is kept
+    once. With the pass `linear` factors wait behind sums and products, and constants are taken out of them, where that
+    leaves less to compute.
 
     Args:
         program: of a step, or of a step and its derivative.
         consts: how many inputs are constants of the loop.
         arguments: how many inputs the step has, all by default; those behind are cotangents.
     """
-    chosen = [name for name in PASSES if is_on(name)]
-    program = optimize(program, [name for name in chosen if name not in _NOT_OF_STEPS])
-    if "linear" in chosen:
+    names = passes_of_steps()
+    program = optimize(program, [name for name in names if name not in _NOT_OF_STEPS])
+    if "linear" in names:
         program = linear(of_loop(program, consts, len(program.inputs) if arguments is None else arguments))
-    if "ranges" in chosen:
-        program = ranges(program)
-    if "linear" in chosen:
-        program = stacked(program, consts)
-    if "ranges" in chosen:
-        program = views(program)
-    return absorbed(program, consts) if "linear" in chosen else program
+    if "ranges" in names:
+        program = views(stacked(ranges(program), consts))
+    return absorbed(program, consts) if "linear" in names else program
 
 
-def is_on(name: str) -> bool:
-    """Whether steps of loops in what is being captured go through a pass."""
-    passes = None if state.trace is None else state.trace.passes
-    return passes is None or name in passes
+def passes_of_steps() -> list[str]:
+    """The names of the passes that steps of loops go through in what is being captured."""
+    trace = state.trace
+    return chosen(False) if trace is None else chosen(trace.fast_math, trace.passes)
 
 
 def linear(program: Program) -> Program:

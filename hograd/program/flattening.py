@@ -30,8 +30,6 @@ def flattening(program: Program) -> Program:
 
 
 class _Flattening(Packing):
-    axes = (0,)
-
     def find(self) -> None:
         waiting: dict[Any, list[int]] = {}
         for at in self.program.instructions:

@@ -47,6 +47,7 @@ def forecast(first: int, answers: Iterable[Any]) -> int:
         instructions=tuple(instructions),
         outputs=tuple(s for s in map(_slot, answers) if s is not None and s in made),
         kinds=dict(trace.kinds),
+        fast_math=trace.fast_math,
     )
     program = trimming(program)
     return most(optimize(program) if len(program.instructions) < _SHORT else program)

@@ -9,12 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hograd.core.dispatch import apply
+from hograd.program.identity import identity
 
 
 class Literal(NamedTuple):
-    """A Python number among the operands, whose dtype is weak."""
+    """A Python number among the operands, whose dtype is weak; equal to those of its type and its bits."""
 
     value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Literal and identity(self.value) == identity(other.value)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(identity(self.value))
 
 
 class Kind(NamedTuple):
@@ -57,6 +67,7 @@ class Program:
         outputs: slots of the answers.
         kinds: shape and dtype of every slot.
         groups: numbers of instructions, in runs of elementwise ones that can be one loop.
+        fast_math: whether what rewrites and runs it may change numbers.
     """
 
     inputs: tuple[int, ...]
@@ -66,6 +77,7 @@ class Program:
     outputs: tuple[int, ...]
     kinds: dict[int, Kind]
     groups: tuple[tuple[int, ...], ...] = field(default=())
+    fast_math: bool = False
 
     def with_(self, **changes: Any) -> Program:
         """A copy with other parts."""

@@ -11,7 +11,7 @@ import numpy as np
 from hograd import func
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import no_transforms
-from hograd.program.factors import is_on
+from hograd.program.factors import passes_of_steps
 from hograd.program.ir import Instruction, Literal, Program, dead_code, evaluate
 from hograd.program.loops import LOOP, PART, needed
 
@@ -42,7 +42,7 @@ def known(
         for s, v in zip(program.inputs[consts + carry : len(values)], values[consts + carry :], strict=True)
         if _is_array(v)
     }
-    if not is_on("constant_folding"):
+    if "constant_folding" not in passes_of_steps():
         return program, []
     stacks |= _counters(program, values, consts, carry, length, reverse=reverse)
     fixed = {s: v for s, v in zip(program.inputs[:consts], values, strict=False) if _is_array(v)} | program.constants

@@ -72,7 +72,7 @@ class Reversal:
         self.handed = {
             s: carried[k]
             for k, s in enumerate(answers[: loop.carry])
-            if s in read and carried[k] in read and s not in self.constants and s not in carried
+            if s in read and carried[k] in read and s not in {*self.constants, *back.constants, *carried}
         }
         kept = [
             s
@@ -132,6 +132,7 @@ class Reversal:
             instructions=tuple(instructions),
             outputs=(*[new for _, _, new in carry], *stacked),
             kinds=kinds,
+            fast_math=back.fast_math,
         )
         values = [*self.constants.values(), *[first for _, first, _ in carry], *slices.values()]
         *values, hoisted, program = outside(of_step(settled(program), len(self.constants)), len(self.constants), values)

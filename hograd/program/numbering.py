@@ -20,7 +20,7 @@ def numbered(program: Program) -> dict[int, Any]:
         content = value.tobytes() if value.nbytes < _LOOKED_AT else id(value)
         number_of[s] = numbers.setdefault((program.kinds[s], content), s)
     for at in program.instructions:
-        operands = [number_of.get(x, x) if type(x) is int else (type(x.value), x.value) for x in at.operands]
+        operands = [number_of.get(x, x) if type(x) is int else x for x in at.operands]
         params = frozen(at.params)
         if at.primitive.name in ("after", "clone"):
             number_of[at.output] = operands[0]

@@ -24,8 +24,8 @@ PAIRED = frozenset(
 def packing(program: Program) -> Program:
     """With the gradients of a weight (n, m) and of its bias (m) as one array (n + 1, m), and what follows from them.
 
-    What is computed from both in the same way, such as the step of an optimizer, is computed once; so is an inner
-    product of two such pairs. Where a layer's inputs are constant they get a column of ones:
+    What is computed from both in the same way, such as the step of an optimizer, is computed once. Where a layer's
+    inputs are constant they get a column of ones:
     x W + b = (x 1) (W; b),  and  (x 1)^T d  gives both gradients.
     """
     return Packing(program).packed()
@@ -45,9 +45,6 @@ class Pair:
 class Packing:
     """Finds pairs of slots of which the same is computed, and writes the program with one array for each pair."""
 
-    #: All axes of such an array.
-    axes: tuple[int, ...] = (0, 1)
-
     def __init__(self, program: Program) -> None:
         self.program = program
         self.kinds = dict(program.kinds)
@@ -66,7 +63,6 @@ class Packing:
         self.added: list[tuple[int, Instruction]] = []
         self.gone: set[int] = set()
         self.widened: dict[int, int] = {}
-        self.same: dict[int, int] = {}
 
     def at(self, slot: Any) -> Instruction | None:
         number = self.made.get(slot) if type(slot) is int else None
@@ -187,7 +183,6 @@ class Packing:
         for pair in used:
             self._matrix(pair)
         self._layers()
-        self._inner_products()
         for pair in used:
             if pair.needs or self.gone & {pair.weight, pair.bias}:
                 place = max(self.made.get(pair.weight, 0), self.made.get(pair.bias, 0))
@@ -293,75 +288,10 @@ class Packing:
                     self.gone |= {at.output, product}
                     break
 
-    def _inner_products(self) -> None:
-        """The sum of all elements of a weight, and that of its bias, where they are only added, as one."""
-        for pair in self.pairs:
-            if not pair.used or self.reads[pair.weight] != 1 or self.reads[pair.bias] != 1:
-                continue
-            first, second = self._total(pair.weight), self._total(pair.bias)
-            if first is None or second is None:
-                continue
-            early, late = self._behind(first), self._behind(second)
-            if early[1] != late[1]:
-                continue
-            i = self._meets(early[0], late[0])
-            if i is None:
-                first, early, late = second, late, early
-                i = self._meets(early[0], late[0])
-                if i is None:
-                    continue
-            at = self.program.instructions[i]
-            place = max(self.made[x.output] for x in (first, second))
-            params = {"axis": self.axes, "keepdims": False}
-            self.added.append((place, Instruction(primitives["sum"], (pair.slot,), params, first.output, first.line)))
-            self.same[at.output] = next(x for x in at.operands if x != late[0])
-            self.gone |= {first.output, late[0], at.output}
-
-    def _behind(self, total: Instruction) -> tuple[int, list[Any]]:
-        """The slot of a sum behind the sign and the factors that it gets, and these."""
-        slot, factors = total.output, []
-        while self.reads[slot] == 1 and self.readers.get(slot):
-            at = self.program.instructions[self.readers[slot][0]]
-            if at.primitive.name == "neg":
-                factors.append("neg")
-            elif at.primitive.name in ("mul", "div") and at.operands[0] == slot and self.kinds[at.output].shape == ():
-                factors.append((at.primitive.name, at.operands[1]))
-            else:
-                break
-            slot = at.output
-        return slot, factors
-
-    def _total(self, slot: int) -> Instruction | None:
-        """The sum over all elements that is the one reader of a slot."""
-        readers = self.readers.get(slot, ())
-        at = self.program.instructions[readers[0]] if len(readers) == 1 else None
-        if at is None or at.primitive.name != "sum" or self.kinds[at.output].shape != () or at.output in self.gone:
-            return None
-        return at if self.reads[at.output] == 1 else None
-
-    def _meets(self, early: int, late: int) -> int | None:
-        """The number of the sum in which two numbers come together, if the first is only added up to there."""
-        end = self.readers.get(late)
-        if not end or self.reads[late] != 1:
-            return None
-        for _ in range(6):
-            readers = self.readers.get(early)
-            if not readers or self.reads[early] != 1:
-                return None
-            at = self.program.instructions[readers[0]]
-            if at.primitive.name != "add" or (at.output in self.gone and self.same.get(at.output) != early):
-                return None
-            if readers[0] == end[0]:
-                return readers[0]
-            early = at.output
-        return None
-
     def _sorted(self) -> Program:
         """All instructions, each behind those that it reads, else in the old order; the old program for a circle."""
         kept = [(i, at) for i, at in enumerate(self.program.instructions) if at.output not in self.gone]
         nodes = kept + self.added
-        if self.same:
-            nodes = [(i, at._replace(operands=tuple(map(self._renamed, at.operands)))) for i, at in nodes]
         makers = {at.output: k for k, (_, at) in enumerate(nodes)}
         after: dict[int, list[int]] = {}
         missing = []
@@ -384,16 +314,10 @@ class Packing:
             return self.program
         return self.program.with_(
             instructions=tuple(ordered),
-            outputs=tuple(map(self._renamed, self.program.outputs)),
             kinds=self.kinds,
             constants=self.constants,
             groups=(),
         )
-
-    def _renamed(self, x: Any) -> Any:
-        while type(x) is int and x in self.same:
-            x = self.same[x]
-        return x
 
 
 def _cost(program: Program) -> int:

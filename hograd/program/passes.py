@@ -1,32 +1,33 @@
 """Passes: functions from a program to one that computes the same with less work.
 
-Each stands alone; `optimize` runs those that are named, by default all of `PASSES`, in their order.
+Each stands alone; `optimize` runs those that are named, by default all of `PASSES`, in their order. The same is
+computed bit for bit, but that sums may be added in another order; what changes numbers beyond that is `FAST_MATH`,
+which runs only where a program allows it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from hograd.core.primitive import primitives
-from hograd.errors import ArgumentError
 from hograd.program.flattening import flattening
-from hograd.program.ir import Instruction, Literal, Program, dead_code
+from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.linear import linear
 from hograd.program.loops import trimming
 from hograd.program.packing import packing
 from hograd.program.products import products
 from hograd.program.ranges import ranges
 from hograd.program.recompute import recompute
-from hograd.program.reductions import reductions
+from hograd.program.reductions import factoring, reductions
+from hograd.program.scaling import scaling
 
 Pass = Callable[[Program], Program]
 
-#: Elementwise operations in which the order of the two operands does not matter.
-_COMMUTE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne"})
+#: Elementwise operations in which the order of the two operands does not matter; of 0 and -0 the maximum is the first.
+_COMMUTE = frozenset({"add", "mul", "eq", "ne"})
 
 
 #: Computed in every run though they depend on constants alone: they would fill memory, or take time at once.
@@ -78,7 +79,9 @@ def common_subexpressions(program: Program) -> Program:
 
 
 def identities(program: Program) -> Program:
-    """Without x + 0, x * 1, x / 1, --x, copies, and shapes or dtypes that are there already.
+    """Without x + -0, x - 0, x * 1, x / 1, --x, copies, and shapes or dtypes that are there already.
+
+    x + 0 stays, unless of integers: it makes 0 of -0. So does all arithmetic of complex numbers: inf (1 + 0i) has nan.
 
     And with  relu(x) > 0  for  x > 0 , since a derivative then needs the one array and not both.
     """
@@ -126,106 +129,22 @@ def _simpler(program: Program, at: Instruction, made: dict[int, Instruction]) ->
         if axes == tuple(range(len(axes))):
             return source
         return at._replace(operands=(source,), params={"axes": axes})
-    if name in ("add", "sub", "mul", "div") and len(at.operands) == 2:
-        neutral = 0 if name in ("add", "sub") else 1
+    if name in ("add", "sub", "mul", "div") and len(at.operands) == 2 and kind.dtype.kind in "fiu":
+        neutral = {"add": -0.0, "sub": 0.0}.get(name, 1.0)
         a, b = at.operands
-        if type(a) is int and program.kinds[a] == kind and _is(program, b, neutral):
+        if type(a) is int and program.kinds[a] == kind and _is(program, b, neutral, kind):
             return a
-        if name in ("add", "mul") and type(b) is int and program.kinds[b] == kind and _is(program, a, neutral):
+        if name in ("add", "mul") and type(b) is int and program.kinds[b] == kind and _is(program, a, neutral, kind):
             return b
     return at
 
 
-def _is(program: Program, operand: Any, number: int) -> bool:
-    """Whether an operand is this number everywhere."""
-    if type(operand) is Literal:
-        return bool(operand.value == number)
-    value = program.constants.get(operand)
-    return value is not None and bool(np.all(np.asarray(value) == number))
-
-
-def scaling(program: Program) -> Program:
-    """With factors in a row as one factor, quotients by a number as products, and signs in sums and differences."""
-    kinds = dict(program.kinds)
-    scaled: dict[int, tuple[int, Any]] = {}
-    inverses: dict[int, int] = {}
-    kept: list[Instruction] = []
-    for at in program.instructions:
-        at = _with_numbers(program, at)
-        if _divides_many(program, at):
-            below = at.operands[1]
-            if below not in inverses:
-                inverses[below] = max(max(kinds), max(inverses.values(), default=0)) + 1
-                kinds[inverses[below]] = kinds[below]
-                inverse = Instruction(primitives["div"], (Literal(1), below), {}, inverses[below], at.line)
-                kept.append(inverse)
-            at = at._replace(primitive=primitives["mul"], operands=(at.operands[0], inverses[below]))
-        name, kind = at.primitive.name, kinds[at.output]
-        if kind.dtype.kind != "f" or name not in ("add", "sub", "mul", "div", "neg"):
-            kept.append(at)
-            continue
-        a, b = (*at.operands, None)[:2]
-        x, factor = a, None
-        if name == "neg":
-            factor = -1
-        elif name == "mul" and isinstance(b, Literal):
-            factor = b.value
-        elif name == "mul" and isinstance(a, Literal):
-            x, factor = b, a.value
-        elif name == "div" and isinstance(b, Literal) and b.value:
-            factor = 1 / b.value
-        elif name == "add" and a == b:
-            factor = 2
-        elif name == "sub" and isinstance(a, Literal) and a.value == 0:
-            x, factor = b, -1
-            at = at._replace(primitive=primitives["neg"], operands=(b,))
-        if factor is not None and isinstance(x, int) and kinds[x] == kind and _is_moderate(factor):
-            source, before = scaled.get(x, (x, 1))
-            if _is_moderate(before * factor):
-                scaled[at.output] = source, before * factor
-                if source != x or at.primitive.name != "neg":
-                    at = at._replace(primitive=primitives["mul"], operands=(source, Literal(before * factor)))
-        elif name in ("add", "sub") and isinstance(b, int) and _is_negative(scaled, b):
-            other = primitives["sub" if name == "add" else "add"]
-            at = at._replace(primitive=other, operands=(a, scaled[b][0]))
-        elif name == "add" and isinstance(a, int) and _is_negative(scaled, a):
-            at = at._replace(primitive=primitives["sub"], operands=(b, scaled[a][0]))
-        kept.append(at)
-    return program.with_(instructions=tuple(kept), kinds=kinds)
-
-
-def _divides_many(program: Program, at: Instruction) -> bool:
-    """Whether an instruction divides many elements by the same number, which takes longer than to multiply them."""
-    if at.primitive.name != "div" or not all(type(x) is int for x in at.operands):
+def _is(program: Program, operand: Any, number: float, kind: Kind) -> bool:
+    """Whether an operand is this number everywhere; of floats also its sign."""
+    value = operand.value if type(operand) is Literal else program.constants.get(operand)
+    if value is None or not np.all(np.asarray(value) == number):
         return False
-    above, below = (program.kinds[x] for x in at.operands)
-    kind = program.kinds[at.output]
-    return below == ((), kind.dtype) and above == kind and kind.dtype.kind == "f" and math.prod(kind.shape) >= 64
-
-
-def _with_numbers(program: Program, at: Instruction) -> Instruction:
-    """With constants that are one number everywhere as literals, where the other operand shows shape and dtype."""
-    if at.primitive.name not in ("add", "sub", "mul", "div"):
-        return at
-    if not any(type(x) is int and x in program.constants for x in at.operands):
-        return at
-    operands = list(at.operands)
-    for i, x in enumerate(operands):
-        other = operands[1 - i]
-        if x in program.constants and isinstance(other, int) and program.kinds[other] == program.kinds[at.output]:
-            value = np.asarray(program.constants[x])
-            if value.size and value.dtype == program.kinds[other].dtype and (value == value.flat[0]).all():
-                operands[i] = Literal(value.flat[0].item())
-    return at._replace(operands=tuple(operands))
-
-
-def _is_moderate(factor: Any) -> bool:
-    """Whether a product with this factor neither overflows nor vanishes where two in a row did not."""
-    return type(factor) in (int, float) and 1e-15 < abs(factor) < 1e15
-
-
-def _is_negative(scaled: dict[int, tuple[int, Any]], slot: int) -> bool:
-    return slot in scaled and scaled[slot][1] == -1
+    return kind.dtype.kind != "f" or bool(np.all(np.signbit(value) == np.signbit(number)))
 
 
 def broadcasting(program: Program) -> Program:
@@ -323,6 +242,7 @@ PASSES: dict[str, Pass] = {
     "identities": identities,
     "products": products,
     "reductions": reductions,
+    "factoring": factoring,
     "broadcasting": broadcasting,
     "common_subexpressions": common_subexpressions,
     "ranges": ranges,
@@ -336,24 +256,29 @@ PASSES: dict[str, Pass] = {
 }
 """By name, in the order in which they run."""
 
+FAST_MATH = frozenset({"factoring", "scaling", "linear"})
+"""Those that change numbers: they join factors, and move them and constants through sums and products."""
+
 _LAST = ("trimming", "recompute", "fusion")
 """What common subexpressions would undo, and what belongs to the instructions as they are in the end."""
 
 
-def before_cut(passes: Iterable[str] | None) -> list[str]:
+def chosen(fast_math: bool, names: Iterable[str] | None = None) -> list[str]:
+    """The names of the passes that run where some are asked for, all by default; in order."""
+    return [name for name in PASSES if (names is None or name in names) and (fast_math or name not in FAST_MATH)]
+
+
+def before_cut(program: Program, names: Iterable[str] | None) -> list[str]:
     """Those of the named passes (default all) that put nothing of forward together with what belongs to backward."""
     joining = ("packing", "flattening", "recompute")
-    return [name for name in (PASSES if passes is None else passes) if name not in joining]
+    return [name for name in chosen(program.fast_math, names) if name not in joining]
 
 
-def optimize(program: Program, passes: Iterable[str] | None = None) -> Program:
+def optimize(program: Program, names: Iterable[str] | None = None) -> Program:
     """The program after the named passes (default all), and without what they left unused."""
-    names = list(PASSES) if passes is None else list(passes)
+    names = chosen(program.fast_math, names)
     for name in names:
-        if name not in PASSES:
-            raise ArgumentError(f"passes names {name!r}, expected some of {', '.join(PASSES)}.")
-    for name in PASSES:
-        if name in names and name not in _LAST:
+        if name not in _LAST:
             program = PASSES[name](program)
     for name in ("common_subexpressions", "dead_code", *_LAST):
         if name in names:

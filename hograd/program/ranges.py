@@ -59,59 +59,42 @@ class _Writer:
 
 
 def _concatenated(program: Program) -> Program:
-    """put(a, 0:k) + put(b, k:n) + c  as  c + concatenate(a, b)."""
+    """put(a, 0:k) + put(b, k:n) + c  as  c + (concatenate(a, b) + 0),  where 0 makes 0 of -0 as the zeros around do."""
     if not any(at.primitive.name == "place" for at in program.instructions):
         return program
     new = _Writer(program)
+    #: Of sums that are not whole yet the terms: parts with zeros around, and at most one other. Of two others one might
+    #: be added before some parts and one behind them.
+    terms: dict[int, list[int]] = {}
     for at in program.instructions:
-        found = _terms(new, at) if _is_whole_sum(new, at) else []
-        partition = _partition(new, found)
-        if partition is None:
+        if at.primitive.name != "add" or not _of_one_kind(new, at):
             new.kept.append(at)
             continue
+        found = [t for x in at.operands for t in (terms[x] if x in terms and new.maker(x) is not None else [x])]
+        parts = [maker for t in found if (maker := new.maker(t)) is not None and maker.primitive.name == "place"]
+        others = [t for t in found if t not in {part.output for part in parts}]
+        partition = _partition(parts) if len(others) <= 1 else None
+        if partition is None:
+            new.kept.append(at)
+            if parts and len(others) <= 1:
+                terms[at.output] = found
+            continue
         parts, params = partition
-        taken = {part.output for part in parts}
-        others = [t for t in found if t not in taken]
-        whole = new.slot(new.kinds[at.output]) if others else at.output
+        whole = new.slot(new.kinds[at.output])
         new.write("concatenate", tuple(part.operands[0] for part in parts), params, whole, at.line)
-        total = others[0] if others else whole
-        for i, x in enumerate(addends := [*others[1:], whole] if others else []):
-            output = at.output if i == len(addends) - 1 else new.slot(new.kinds[at.output])
-            total = new.write("add", (total, x), {}, output, at.line)
+        positive = new.slot(new.kinds[at.output]) if others else at.output
+        new.write("add", (whole, Literal(0)), {}, positive, at.line)
+        if others:
+            new.write("add", (others[0], positive), {}, at.output, at.line)
     return new.written()
-
-
-def _is_whole_sum(new: _Writer, at: Instruction) -> bool:
-    """Whether an instruction is a sum that is not just a term of another one."""
-    if at.primitive.name != "add" or not _of_one_kind(new, at):
-        return False
-    readers = new.reading[at.output]
-    if len(readers) != 1 or readers[0] < 0:
-        return True
-    other = new.program.instructions[readers[0]]
-    return not (other.primitive.name == "add" and _of_one_kind(new, other))
 
 
 def _of_one_kind(new: _Writer, at: Instruction) -> bool:
     return all(type(x) is int and new.kinds[x] == new.kinds[at.output] for x in at.operands)
 
 
-def _terms(new: _Writer, at: Instruction) -> list[int]:
-    """The terms of a sum, also of those within it that nothing else reads."""
-    waiting, terms = list(at.operands), []
-    while waiting:
-        x = waiting.pop(0)
-        inner = new.maker(x)
-        if inner is not None and inner.primitive.name == "add" and _of_one_kind(new, inner):
-            waiting[:0] = inner.operands
-        else:
-            terms.append(x)
-    return terms
-
-
-def _partition(new: _Writer, terms: list[int]) -> tuple[list[Instruction], dict[str, Any]] | None:
-    """The terms that are zeros around parts, in order, and how to join the parts; None if these are not the whole."""
-    parts = [at for t in terms if (at := new.maker(t)) is not None and at.primitive.name == "place"]
+def _partition(parts: list[Instruction]) -> tuple[list[Instruction], dict[str, Any]] | None:
+    """Zeros around parts in order, and how to join the parts; None if these are not the whole."""
     found = [_bounds(at) for at in parts]
     if len(parts) < 2 or None in found:
         return None
@@ -231,7 +214,7 @@ def _extents(program: Program) -> dict[int, _Range]:
 def _same(x: Any, y: Any, kinds: dict[int, Kind]) -> bool:
     """Whether two operands are one number."""
     if type(x) is Literal or type(y) is Literal:
-        return type(x) is type(y) and (type(x.value), x.value) == (type(y.value), y.value)
+        return x == y
     return x == y and kinds[x].shape == ()
 
 

@@ -1,4 +1,4 @@
-"""The pass `reductions`: sums in the form that is computed fastest."""
+"""The passes `reductions` and `factoring`: sums in the form that is computed fastest."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 
 
 def reductions(program: Program) -> Program:
-    """With means as sums, and signs and factors of what is added up as signs and factors of the sum.
-
-    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where many elements are added and nothing else reads the product.
-    """
-    return _with_factors_outside(_with_means_as_sums(program))
-
-
-def _with_means_as_sums(program: Program) -> Program:
+    """With means as sums and quotients; those of float16 are added in float32."""
     kinds = dict(program.kinds)
     numbers = itertools.count(max(kinds, default=0) + 1)
     kept = []
@@ -29,7 +22,7 @@ def _with_means_as_sums(program: Program) -> Program:
             continue
         shape = kinds[at.operands[0]].shape
         count = math.prod(shape[a] for a in at.params["axis"])
-        if not count or kinds[at.output].dtype.kind != "f":
+        if not count or kinds[at.output].dtype.char not in "fd":
             kept.append(at)
             continue
         number = next(numbers)
@@ -39,7 +32,11 @@ def _with_means_as_sums(program: Program) -> Program:
     return program.with_(instructions=tuple(kept), kinds=kinds)
 
 
-def _with_factors_outside(program: Program) -> Program:
+def factoring(program: Program) -> Program:
+    """With signs and factors of what is added up as signs and factors of the sum.
+
+    sum(k x) = k sum(x),  and  sum(-x y) = -sum(x y),  where many elements are added and nothing else reads the product.
+    """
     kinds = dict(program.kinds)
     numbers = itertools.count(max(kinds, default=0) + 1)
     made = {at.output: at for at in program.instructions}

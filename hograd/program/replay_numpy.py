@@ -23,13 +23,13 @@ class Replay:
     def __init__(self, program: Program, name: str, *, reuse: bool = True, scalars: bool = True) -> None:
         program = with_wider_slices(program)
         generator = FlatGenerator(program, reuse=reuse, scalars=scalars)
-        self.source = generator.generate(name)
-        file = f"<hograd program {name} {id(self):#x}>"
+        self.source = generator.generate("program")
+        file = f"<hograd program {name!a} {id(self):#x}>"
         exec(compile(self.source, file, "exec"), generator.objects)
         exec(compile(generator.memory.source("new_buffers"), file, "exec"), generator.objects)
         # Tracebacks show the line.
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(True), file)
-        self.code: Callable[..., list[Any]] = generator.objects[name]
+        self.code: Callable[..., list[Any]] = generator.objects["program"]
         self.new_buffers: Callable[[], list[Any]] = generator.objects["new_buffers"]
         self.program = program
         self.name = name

@@ -31,7 +31,8 @@ class Row:
         seconds: of the fastest call.
         memory: bytes kept for the way back, or None if the method does not tell.
         residual: of the method's linear system, or None.
-        converged: False if the method said that an iteration of its own ended too early; the table marks the residual.
+        converged: False if the method said that an iteration of its own ended too early; the table marks the
+            residual with "!".
         failure: why there is no number, or "".
     """
 
@@ -84,6 +85,8 @@ class Diagnosis:
             columns = enumerate(zip(line, widths, strict=True))
             cells = [cell.rjust(w) if i and line[2] else cell.ljust(w) for i, (cell, w) in columns]
             lines.append("  ".join(cells).rstrip())
+        if any(not row.converged for row in self.rows):
+            lines += ["", "! an iteration of the method ended before it had the accuracy that it was asked for"]
         return "\n".join(lines)
 
     def plot(self, axes: Any = None, cost: str = "work") -> Any:

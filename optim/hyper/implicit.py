@@ -299,7 +299,11 @@ class LinearSystem(System):
 
             ways = (transpose, matrix) if self.turned else (matrix, transpose)
             if b.any():
-                solution, residual, converged = self.equation.method.solver.solve(*ways, b, guess)
+                # A power of 2 leaves all digits as they are, and squares of tiny and huge right sides in range.
+                power = int(np.frexp(np.max(abs(b)))[1])
+                solver = self.equation.method.solver
+                solution, residual, converged = solver.solve(*ways, np.ldexp(b, -power), np.ldexp(guess, -power))
+                solution = np.ldexp(solution, power)
             else:
                 solution, residual, converged = np.zeros_like(b), 0.0, True
         if not np.isfinite(solution).all():

@@ -7,20 +7,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from hograd import tree
+from hograd import Tensor, tree, zeros
 from hograd.errors import ConvergenceError, DtypeError
 from optim.base import Optimizer
 from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, hypergradient
 from optim.parameters import floating
+from optim.summary import summary
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Solution:
     """What the outer loop found.
 
     Attributes:
         outer: the outer variables with the smallest outer loss.
-        value: that loss.
+        value: that loss, shape (), as a constant.
         info: what the method told there; `info.params` is the inner solution.
         history: the outer loss before every outer step, and after the last one.
         best: place of the smallest in `history`.
@@ -28,11 +29,13 @@ class Solution:
     """
 
     outer: Any
-    value: float
+    value: Tensor
     info: Any
     history: list[float]
     best: int
     stopped: str
+
+    __repr__ = summary
 
 
 def bilevel(
@@ -97,7 +100,7 @@ def bilevel(
     outer = floating("outer", outer)
     state = optimizer.init(outer)
     history: list[float] = []
-    best_outer, best_info, best = outer, None, 0
+    best_outer, best_value, best_info, best = outer, zeros(()), None, 0
     counted, stopped = math.inf, "steps"
     waited = 0
     with _bar(progress, steps + 1) as bar:
@@ -107,7 +110,8 @@ def bilevel(
             _expect_finite(number, value, result.hypergrad)
             history.append(value)
             if best_info is None or value < history[best]:
-                best_outer, best_info, best = tree.detach(outer), result.info, number
+                best_outer, best_value = tree.detach((outer, result.value))
+                best_info, best = result.info, number
             bar.update()
             bar.set_postfix_str(f"outer loss {value:.6g}", refresh=False)
             if callback is not None and callback(number, outer, result):
@@ -129,7 +133,7 @@ def bilevel(
                 problem = dataclasses.replace(problem, init=result.info.params)
                 if hasattr(method, "warm_start") and result.info.warm_start is not None:
                     method = dataclasses.replace(method, warm_start=result.info.warm_start)  # type: ignore[type-var]
-    return Solution(best_outer, history[best], best_info, history, best, stopped)
+    return Solution(best_outer, best_value, best_info, history, best, stopped)
 
 
 def _bar(shown: bool, total: int) -> Any:

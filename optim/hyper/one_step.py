@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hograd import func, safe_sqrt, tree
+from hograd import func, tree
 from hograd.errors import ArgumentError
+from optim.base import norm
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
 
 
@@ -58,10 +59,10 @@ class DARTS:
         slope = func.grad(problem.inner_loss)(params, outer, *extra)
         ahead = tree.map(lambda w, g: w - self.lr * g, params, slope)
         (v, direct), value = func.grad_and_value(problem.outer_loss, argnums=(0, 1))(ahead, outer)
-        square = sum((x * x).sum() for x in tree.leaves(v))
+        length = norm(*tree.leaves(v))
         # Where the outer gradient is zero, so is the difference, whatever it is divided by.
         tiny = max((float(np.finfo(x.dtype).tiny) for x in tree.leaves(v)), default=0.0)
-        e = self.radius / (safe_sqrt(square) + tiny**0.5)
+        e = self.radius / (length + tiny**0.5)
 
         def at(sign: float) -> Any:
             moved = tree.map(lambda w, v: w + (sign * e * v).astype(w.dtype), params, v)

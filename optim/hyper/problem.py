@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -14,9 +15,10 @@ from optim.base import Optimizer
 from optim.hyper.flat import Flat, flat_for
 from optim.parameters import floating
 from optim.schedules import PerStep, Schedule
+from optim.summary import summary
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Bilevel:
     """Inner training whose outcome an outer loss judges.
 
@@ -29,6 +31,9 @@ class Bilevel:
         optimizer: the inner optimizer, or a function of `outer` that returns it; by default `outer` is the optimizer.
         batches: function of the step number that returns what inner_loss gets as its third argument. A compiled
             function asks for each step's batch once, when it is captured, and keeps them.
+
+    Raises:
+        DtypeError: an argument is no function, parameters or optimizer where one is needed; the message says which.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -44,13 +49,28 @@ class Bilevel:
     optimizer: Optimizer | Callable[[Any], Optimizer] | None = None
     batches: Callable[[int], Any] | None = None
 
+    __repr__ = summary
+
+    def __post_init__(self) -> None:
+        functions = {"inner_loss": "(params, outer)", "outer_loss": "(params, outer)", "batches": "(step number)"}
+        for name, arguments in functions.items():
+            value = getattr(self, name)
+            if not (callable(value) or (value is None and name == "batches")):
+                raise DtypeError(
+                    f"Bilevel: {name} is {type(value).__name__} {reprlib.repr(value)}, expected a function {arguments}."
+                )
+        if not callable(self.init):
+            floating("Bilevel: init", self.init)
+        if not (self.optimizer is None or isinstance(self.optimizer, Optimizer) or callable(self.optimizer)):
+            raise _no_optimizer(self.optimizer)
+
     def start(self, outer: Any) -> tuple[Any, Optimizer]:
         """The first parameters and the optimizer for these outer variables."""
         return self.first(outer), self.optimizer_of(outer)
 
     def first(self, outer: Any) -> Any:
         """The first parameters for these outer variables."""
-        return floating("init", self.init(outer) if callable(self.init) else self.init)
+        return floating("Bilevel: init", self.init(outer) if callable(self.init) else self.init)
 
     def optimizer_of(self, outer: Any) -> Optimizer:
         """The inner optimizer for these outer variables."""
@@ -60,10 +80,7 @@ class Bilevel:
         elif not isinstance(optimizer, Optimizer):
             optimizer = optimizer(outer)
         if not isinstance(optimizer, Optimizer):
-            raise DtypeError(
-                f"Bilevel: the inner optimizer is {type(optimizer).__name__}, expected an Optimizer; pass `optimizer`, "
-                "one or a function of `outer` that returns one."
-            )
+            raise _no_optimizer(optimizer)
         return optimizer
 
     def step(
@@ -89,6 +106,13 @@ class Bilevel:
             grads, value = gradient(flat.parts(params), outer, *extra)
             grads = flat.joined(grads)
         return optimizer.step(params, grads, state, value)
+
+
+def _no_optimizer(found: Any) -> DtypeError:
+    return DtypeError(
+        f"Bilevel: the inner optimizer is {type(found).__name__}, expected an Optimizer; pass `optimizer`, one or a "
+        "function of `outer` that returns one."
+    )
 
 
 def train(problem: Bilevel, outer: Any, steps: int, *, checkpoint: Checkpoint = "none") -> tuple[Any, Any]:
@@ -220,7 +244,7 @@ def expect_count(name: str, value: Any, least: int = 0) -> None:
         raise ArgumentError(f"{name} is {value!r}, expected a whole number of at least {least}.")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Info:
     """What a method has to tell beside the hypergradient.
 
@@ -250,6 +274,8 @@ class Info:
     memory: int | None = None
     warm_start: Any = None
 
+    __repr__ = summary
+
 
 def record(cls: Any) -> Any:
     """A tree of the fields of a dataclass, so that transforms and compiled functions may return one."""
@@ -270,6 +296,8 @@ class Hypergradient(NamedTuple):
     value: Tensor
     hypergrad: Any
     info: Info
+
+    __repr__ = summary
 
 
 class Method(Protocol):

@@ -13,9 +13,10 @@ from hograd import Tensor, func, tree, zeros_like
 from hograd.errors import ArgumentError, ConvergenceError
 from optim.hyper.problem import Bilevel, expect_count
 from optim.parameters import floating
+from optim.summary import summary
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Position:
     """Where an algorithm is.
 
@@ -34,6 +35,8 @@ class Position:
     memory: Any = None
     number: int = 0
     drawn: tuple[int, int] = (0, 0)
+
+    __repr__ = summary
 
 
 class Sampler:

@@ -29,6 +29,7 @@ ARRANGEMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "polygamma": lambda x, n: (n, x),
     "special.polygamma": lambda x, n: (n, x),
     "nn.functional.embedding": lambda weight, index: (index, weight),
+    "nn.functional.embedding_bag": lambda weight, index: (index, weight),
     "linalg.pinv.singular": lambda a, b: (a @ b.mT,),
     "normal.number_mean": lambda std, mean: (mean, std),
 }

@@ -9,7 +9,7 @@ import pytest
 
 import hograd as ho
 from hograd import nn
-from hograd.errors import ArgumentError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 
 SHAPE = (60, 50, 4)  # fan_in 200, fan_out 240
 
@@ -127,3 +127,19 @@ def test_layers_begin_as_in_pytorch(layer, name, bound):
     w = layer.init(0)[name].numpy()
     assert 0.99 * bound < abs(w).max() <= bound
     assert abs(w.std() / (bound / math.sqrt(3)) - 1) < 0.05
+
+
+def test_a_network_has_the_dtype_that_is_asked_for():
+    net = ho.nn.sequential(ho.nn.linear(2, 3), ho.nn.batch_norm(3))
+    for dtype, expected in ((None, ho.float64), (ho.float32, ho.float32), ("float16", ho.float16)):
+        made = net.init(0, dtype=dtype), net.init_state(dtype=dtype)
+        assert {leaf.dtype for leaf in ho.tree.leaves(made)} == {expected}
+    ho.set_default_dtype(ho.float32)
+    try:
+        made = net.init(0), net.init_state(), net.apply(net.init(0), ho.ones(4, 2), state=net.init_state())
+    finally:
+        ho.set_default_dtype(ho.float64)
+    assert {leaf.dtype for leaf in ho.tree.leaves(made)} == {ho.float32}
+    for method in (net.init, net.init_state):
+        with pytest.raises(DtypeError, match="dtype is int64, expected a floating dtype"):
+            method(dtype=ho.int64)

@@ -200,6 +200,26 @@ def _conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0,
     return y if bias is None else y + np.reshape(bias, (-1, *(1,) * rank))
 
 
+def _embedding_bag(
+    x: Any,
+    weight: Any,
+    offsets: Any = None,
+    *options: Any,
+    mode: str = "mean",
+    include_last_offset: bool = False,
+    padding_idx: Any = None,
+) -> Any:
+    mode, factors = (options[3], options[5]) if options else (mode, np.ones(x.shape))
+    ends = [] if offsets is None else [*offsets[1:], *([] if include_last_offset else [len(x)])]
+    spans = [] if offsets is None else [slice(i, j) for i, j in zip(offsets, ends, strict=False)]
+    bags = [(x[at], factors[at]) for at in (range(len(x)) if offsets is None else spans)]
+    answers = []
+    for numbers, shares in bags:
+        kept = [(weight[i] * c) for i, c in zip(numbers, shares, strict=True) if i - len(weight) != padding_idx]
+        answers.append(getattr(np, mode)(kept, axis=0) if kept else np.zeros(weight.shape[1]))
+    return np.stack(answers)
+
+
 NETWORKS: dict[str, Any] = {
     "cross_entropy": _cross_entropy,
     "nll_loss": _nll,
@@ -222,6 +242,7 @@ NETWORKS: dict[str, Any] = {
     "group_norm": _group_norm,
     "normalize": _normalize,
     "linear": _linear,
+    "embedding_bag": _embedding_bag,
     "embedding": lambda x, weight, padding_idx=None: weight[x],
     **dict.fromkeys(
         ["dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"],

@@ -52,8 +52,8 @@ def test_the_best_ridge_penalty_is_found(warm_start):
     method = Implicit(CG(), steps=20 if warm_start else 150)
     found = bilevel(RIDGE, ho.tensor(-3.0), Adam(lr=0.1), method, steps=120, warm_start=warm_start)
     assert float(found.outer) == pytest.approx(BEST, abs=0.02)
-    assert found.value == pytest.approx(held_out(BEST), rel=1e-3 if warm_start else 1e-4)
-    assert found.history[found.best] == found.value == min(found.history)
+    assert float(found.value) == pytest.approx(held_out(BEST), rel=1e-3 if warm_start else 1e-4)
+    assert found.history[found.best] == float(found.value) == min(found.history)
     assert len(found.history) == 121
     assert found.stopped == "steps"
     np.testing.assert_allclose(found.info.params.numpy(), solve(float(found.outer)), atol=2e-3)
@@ -96,7 +96,7 @@ def test_patience_callback_and_projection():
 
 def test_no_step_and_a_progress_bar(capsys):
     found = bilevel(RIDGE, -1.0, SGD(lr=0.1), Implicit(CG(), steps=150), steps=0, progress=True)
-    assert found.value == pytest.approx(held_out(-1.0), rel=1e-8)
+    assert float(found.value) == pytest.approx(held_out(-1.0), rel=1e-8)
     assert "1/1" in capsys.readouterr().err
 
 
@@ -135,7 +135,9 @@ def test_diagnosis_tells_error_direction_and_cost():
     assert "diverges" in rows["diverging"].failure
     table = str(found).splitlines()
     assert " ".join(table[0].split()) == "method error spread cosine gradients products seconds memory residual"
-    assert len(table) == 8
+    legend = "! an iteration of the method ended before it had the accuracy that it was asked for"
+    assert table[8:] == ["", legend]
+    table = table[:8]
     assert [line.endswith("!") for line in table] == [False] * 6 + [True, False]
     assert not rows["far off"].converged
     assert max(map(len, table)) < 160

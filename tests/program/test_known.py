@@ -120,14 +120,14 @@ def test_minibatches_have_a_column_of_ones_in_replays_with_numpy():
     agree(run.function, ho.tensor(0.1))
 
 
-@pytest.mark.parametrize("passes", [(), ("dead_code",), ("linear", "ranges"), ("constant_folding",), None])
+@pytest.mark.parametrize("passes", [(), ("dead_code",), ("ranges", "linear"), ("constant_folding",), None])
 @pytest.mark.parametrize("checkpoint", ["none", "sqrt"])
 def test_passes_of_steps_can_be_switched_off(passes, checkpoint):
     def run(optimizer):
         return hypergradient(problem(), optimizer, Reverse(STEPS, checkpoint=checkpoint)).hypergrad
 
     optimizer = optim.Adam(lr=ho.tensor(0.1), weight_decay=ho.tensor(0.01))
-    compiled = ho.compile(run, passes=passes)
+    compiled = ho.compile(run, passes=passes, fast_math=True)
     for y, e in zip(ho.tree.leaves(compiled(optimizer)), ho.tree.leaves(run(optimizer)), strict=True):
         np.testing.assert_allclose(ho.as_tensor(y).numpy(), ho.as_tensor(e).numpy(), rtol=1e-9)
     if checkpoint == "none":

@@ -14,7 +14,7 @@ from ..func.test_random_programs import SIZE, Direct, program, run
 
 
 def captured(f, *args, chosen=()):
-    return ho.compile(f, passes=chosen).program(*args)
+    return ho.compile(f, passes=chosen, fast_math=True).program(*args)
 
 
 def names(program):
@@ -102,10 +102,13 @@ def test_common_subexpressions():
 
 def test_identities():
     def f(x):
-        y = (x.neg().neg() + 0) * 1 / 1 - 0.0
+        y = (x.neg().neg() + -0.0) * 1 / 1 - 0
         return y.reshape(3, 1).reshape(1, 3).reshape(3).clone() * ho.ones(3)
 
     assert names(passes.dead_code(passes.identities(captured(f, X)))) == []
+    # Of -0 a sum with 0 is 0.
+    signed = captured(lambda x: (x + 0, x - -0.0, x + ho.zeros(3), (x > 0).astype(int) + 0), X)
+    assert names(passes.dead_code(passes.identities(signed))) == ["add", "sub", "add", "gt", "convert"]
     kept = captured(lambda x: (0 - x) * 1 + ho.ones(2, 3) * 0, X)
     np.testing.assert_array_equal(evaluate(passes.identities(kept), [X.numpy()])[0], [[-1.0, -2.0, -3.0]] * 2)
 
@@ -140,14 +143,14 @@ def test_reductions():
         return (-(x * k) * (y / 3)).sum() + (x / k).sum()
 
     plain = captured(f, X * 2, X, ho.tensor(0.3))
-    changed = passes.dead_code(passes.reductions(plain))
+    changed = passes.dead_code(passes.factoring(plain))
     agree(changed, plain, (X * 2, X, ho.tensor(0.3)))
     # All that is left of the arrays is one product.
     many = [at.primitive.name for at in changed.instructions if changed.kinds[at.output].shape]
     assert many == ["mul"]
     # Sums over some axes give fewer numbers, too, unless they are as many.
     plain = captured(lambda x: (-x).sum(0) + (-x).sum(1)[:2], ho.ones(4, 2))
-    changed = passes.dead_code(passes.reductions(plain))
+    changed = passes.dead_code(passes.factoring(plain))
     agree(changed, plain, (ho.tensor(np.random.default_rng(0).normal(size=(4, 2))),))
     assert sorted(changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name == "neg") == [
         (2,),
@@ -155,7 +158,7 @@ def test_reductions():
     ]
     # A factor that is read elsewhere too stays where it is.
     kept = captured(lambda x: (y := -x).sum() + y.exp().sum(), X)
-    assert names(passes.reductions(kept)) == names(kept)
+    assert names(passes.factoring(kept)) == names(kept)
 
 
 def test_products():
@@ -222,7 +225,7 @@ def test_packing():
     agree(changed, plain, args)
     # The layer with a column of ones is one product, also where it is differentiated; steps are taken on both at once.
     assert {changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name == "mm_tn"} == {(7, 4)}
-    assert len(changed.instructions) < 0.8 * len(plain.instructions)
+    assert len(changed.instructions) < 0.85 * len(plain.instructions)
     sizes = [changed.kinds[at.output].shape for at in changed.instructions if at.primitive.name in ("add", "sub")]
     assert (7, 4) in sizes
     assert (4,) not in sizes
@@ -331,7 +334,7 @@ def test_scaling():
     assert sorted(names(divided)) == ["add", "add", "div", "mul", "mul"]
     agree(divided, many, (ho.randn(100), ho.tensor(3.0)))
     # Factors that leave the range of numbers stay apart, and bools are no numbers here.
-    apart = ho.compile(lambda x: (x * 1e-200 * 1e300, (x > 0) * 2 * 3.0, x / 0))
+    apart = ho.compile(lambda x: (x * 1e-200 * 1e300, (x > 0) * 2 * 3.0, x / 0), fast_math=True)
     with np.errstate(all="ignore"):
         expected = apart.function(X * 1e100)
     for y, e in zip(apart(X * 1e100), expected, strict=True):
@@ -376,6 +379,8 @@ def test_passes_can_be_switched_off():
 
     assert names(captured(f, X)) == ["exp", "mean", "add"]
     assert names(captured(f, X, chosen=["dead_code"])) == ["mean", "add"]
-    assert names(captured(f, X, chosen=None)) == ["sum", "mul"]
+    assert names(captured(f, X, chosen=None)) == ["sum", "mul", "add"]
     with pytest.raises(ArgumentError, match="passes names 'inline'"):
         ho.compile(f, passes=["inline"])
+    with pytest.raises(ArgumentError, match="passes names 'scaling', which changes numbers: pass fast_math=True"):
+        ho.compile(f, passes=["scaling"])

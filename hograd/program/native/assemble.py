@@ -174,7 +174,7 @@ class Assembler:
     def _item(self, code: Code, item: Any) -> None:
         """The calls of a group or of a piece."""
         if type(item) is Group:
-            loop, addresses = loops.canonical(item, self.plan.kinds, self.plan.kept)
+            loop, addresses = loops.canonical(item, self.plan)
             if any(a.role != "load" for a in loop.accesses):
                 self._loop_call(code, loop, addresses)
             return

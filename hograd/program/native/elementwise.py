@@ -47,11 +47,15 @@ ALIASES = {"clone": "convert", "astype": "convert", "convert": "convert"}
 
 
 class Lanes:
-    """Writes elementwise instructions on `lanes` elements at a time."""
+    """Writes elementwise instructions on `lanes` elements at a time.
 
-    def __init__(self, function: Function, lanes: int) -> None:
+    `fuses`: whether a sum may take in a product that is not rounded.
+    """
+
+    def __init__(self, function: Function, lanes: int, *, fuses: bool = False) -> None:
         self.function = function
         self.lanes = lanes
+        self.fuses = fuses
 
     def convert(self, value: str, dtype: Any, target: Any) -> str:
         """A value of one dtype in another."""
@@ -98,7 +102,7 @@ class Lanes:
             return self.function.let(f"{LOGIC[name]} {mask} {values[0]}, {values[1]}")
         if computed == INT64:
             return self._of_integers(name, values)
-        vectors = Vectors(self.function, computed, self.lanes)
+        vectors = Vectors(self.function, computed, self.lanes, fuses=self.fuses)
         if name in COMPARISONS:
             return vectors.compare(COMPARISONS[name], values[0], values[1])
         if name in FUNCTIONS:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from hograd.core.primitive import primitives
+from hograd.ops.norms import SCALES
 from hograd.program.ir import Instruction, Kind, Literal, Program
+from hograd.program.native.emit import is_native
 
 
 class Expansion:
@@ -70,7 +72,7 @@ def _axis(e: Expansion, x: int) -> int:
 
 def _softmax(e: Expansion, x: int) -> int:
     _, exponential, total = _exponentials(e, x, _axis(e, x))
-    return e.like("mul", exponential, e.like("reciprocal", total))
+    return e.like("div", exponential, total)
 
 
 def _log_softmax(e: Expansion, x: int) -> int:
@@ -108,6 +110,30 @@ def _affine(e: Expansion, x: int, weight: int, bias: int) -> int:
     return e.add("add", shape, dtype, e.add("mm_nt", shape, dtype, x, weight), bias)
 
 
+def _euclidean_norm(e: Expansion, x: int) -> int:
+    axis, keepdims = e.at.params["axis"], e.at.params["keepdims"]
+    if not axis:
+        return e.like("abs", x)
+    scales = SCALES[e.kind(x).dtype]
+
+    def squares(scaled: int) -> int:
+        return e.along("sum", e.like("mul", scaled, scaled), axis, keepdims)
+
+    def length(scale: float, shift: float) -> int:
+        scaled = e.like("mul", x, Literal(scale))
+        total = squares(e.like("add", scaled, Literal(shift)) if shift else scaled)
+        return e.like("mul", e.like("sqrt", total), Literal(1 / scale))
+
+    # All three sums are one loop, in which a branch would cost more than they do. A processor is slow where numbers
+    # underflow, as the squares that `down` scales do in ordinary vectors.
+    total, tiny, huge = squares(x), length(scales.up, 0.0), length(scales.down, scales.nothing)
+    shape, dtype = e.kind(total)
+    y = e.like("sqrt", total)
+    for name, bound, other in (("lt", scales.least, tiny), ("eq", math.inf, huge)):
+        y = e.add("where", shape, dtype, e.add(name, shape, np.bool_, total, Literal(bound)), other, y)
+    return y
+
+
 _EXPANSIONS: dict[str, Callable[..., int]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
@@ -115,6 +141,7 @@ _EXPANSIONS: dict[str, Callable[..., int]] = {
     "total_cross_entropy": _total_cross_entropy,
     "softmax_cross_entropy": _softmax_cross_entropy,
     "affine": _affine,
+    "euclidean_norm": _euclidean_norm,
 }
 
 
@@ -133,8 +160,8 @@ def expand(program: Program) -> Program:
 
 
 def _fits(kinds: dict[int, Kind], at: Instruction) -> bool:
-    """Whether all floating operands have the answer's dtype, and none is empty or a number."""
+    """Whether all floating operands have the answer's dtype, one of machine code, and none is empty or a number."""
     if not all(type(x) is int and math.prod(kinds[x].shape) for x in at.operands):
         return False
     floats = {kinds[x].dtype for x in at.operands if kinds[x].dtype.kind == "f"}
-    return floats == {kinds[at.output].dtype}
+    return floats == {kinds[at.output].dtype} and is_native(kinds[at.output].dtype)

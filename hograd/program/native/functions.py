@@ -71,10 +71,14 @@ _FORMATS = {
 
 
 class Vectors:
-    """Arithmetic on `lanes` values of one floating dtype."""
+    """Arithmetic on `lanes` values of one floating dtype.
 
-    def __init__(self, function: Function, dtype: Any, lanes: int) -> None:
+    `fuses`: whether a sum may take in a product that is not rounded, as polynomials do.
+    """
+
+    def __init__(self, function: Function, dtype: Any, lanes: int, *, fuses: bool = True) -> None:
         self.function = function
+        self.flags = " contract" if fuses else ""
         self.dtype = dtype
         self.lanes = lanes
         self.kind = type_of(dtype, lanes)
@@ -89,7 +93,7 @@ class Vectors:
         return integer(value, self.dtype, self.lanes)
 
     def binary(self, operation: str, a: str, b: str) -> str:
-        return self.function.let(f"{operation} contract {self.kind} {a}, {b}")
+        return self.function.let(f"{operation}{self.flags} {self.kind} {a}, {b}")
 
     def add(self, a: str, b: str) -> str:
         return self.binary("fadd", a, b)

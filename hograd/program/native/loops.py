@@ -10,6 +10,7 @@ from typing import Any
 from hograd.program.ir import Literal
 from hograd.program.native.elementwise import Lanes
 from hograd.program.native.emit import Function, constant, number, stored_type, suffix, type_of
+from hograd.program.native.memory import Plan
 from hograd.program.native.schedule import Group, Piece
 from hograd.program.native.views import View
 
@@ -40,6 +41,7 @@ class Loop:
     Attributes:
         domain: the shape.
         rows: whether it is run row by row.
+        fuses: whether sums may take in products that are not rounded.
         accesses: loads, stores and reductions; strides of values of one number a row lack the last axis.
         steps: for each piece its primitive, parameters, operands, dtypes, and the access that its answer goes to.
             Operands are ("load", access), ("value", step) or ("number", value).
@@ -47,6 +49,7 @@ class Loop:
 
     domain: tuple[int, ...]
     rows: bool
+    fuses: bool = False
     accesses: list[Access] = field(default_factory=list)
     steps: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -60,18 +63,13 @@ class Loop:
             sources = tuple(source for source, _ in operands)
             chars = "".join("-" if d is None else d.char for d in (*dtypes, computed, dtype))
             steps.append((kind, name, repr(params) if params else "", sources, numbers, chars, target, short))
-        return (self.domain, self.rows, accesses, tuple(steps))
+        return (self.domain, self.rows, self.fuses, accesses, tuple(steps))
 
 
-def canonical(group: Group, kinds: dict[int, Any], kept: set[int]) -> tuple[Loop, list[tuple[int, int, int]]]:
-    """A group as a loop, and the addresses that it takes: slot, offset in elements, step along the batch.
-
-    Args:
-        group: the group.
-        kinds: of the slots.
-        kept: slots that are read elsewhere.
-    """
-    loop = Loop(group.domain, group.rows)
+def canonical(group: Group, plan: Plan) -> tuple[Loop, list[tuple[int, int, int]]]:
+    """A group as a loop, and the addresses that it takes: slot, offset in elements, step along the batch."""
+    kinds, kept = plan.kinds, plan.kept
+    loop = Loop(group.domain, group.rows, plan.fast_math)
     addresses: dict[tuple[int, int, int], int] = {}
     loads: dict[Any, int] = {}
     values: dict[int, int] = {}
@@ -281,7 +279,7 @@ class LoopWriter:
                     loaded[x, width] = self._load(x, width, pointers)
                 given.append((loaded[x, width], d))
         if kind == "elementwise":
-            value = Lanes(f, width).write(name, params, given, computed, dtype)
+            value = Lanes(f, width, fuses=self.loop.fuses).write(name, params, given, computed, dtype)
         elif kind == "row":
             value, width = self._reduced(name, dtype, width, given[0][0]), 0
         else:

@@ -21,10 +21,12 @@ class Plan:
         sizes: bytes of the blocks.
         kept: slots that are read outside of the group that makes them.
         stepless: slots whose memory holds one element of the batch only.
+        fast_math: whether numbers may change.
     """
 
     def __init__(self, lowering: Lowering, schedule: Schedule) -> None:
         self.kinds = lowering.kinds
+        self.fast_math = lowering.program.fast_math
         self.outputs = lowering.outputs
         self.parts = schedule.parts
         self.places: dict[int, tuple[Any, int]] = {}
