@@ -176,7 +176,8 @@ finfo, iinfo = _numpy.finfo, _numpy.iinfo
 
 multiply, subtract, divide, true_divide, negative = mul, sub, div, div, neg
 absolute, power, clamp, detach, movedim = abs, pow, clip, stop_gradient, moveaxis
-positive = clone
+positive = resolve_conj = resolve_neg = clone
+conj_physical = conj
 swapdims = swapaxes
 arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
@@ -187,6 +188,9 @@ greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
     "compile",
+    "conj_physical",
+    "resolve_conj",
+    "resolve_neg",
     "Tensor",
     "absolute",
     "arccos",

@@ -274,6 +274,7 @@ class InPlace(Operations):
     index_copy_ = in_place("index_copy")
     index_fill_ = in_place("index_fill")
     index_put_ = in_place("index_put")
+    index_reduce_ = in_place("index_reduce")
     put_ = in_place("put")
     renorm_ = in_place("renorm")
     tril_ = in_place("tril")

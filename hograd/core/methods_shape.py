@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hograd.core.primitive import ops
+from hograd.errors import ShapeError
 
 if TYPE_CHECKING:
     from hograd.core.tensor import Tensor
@@ -24,6 +25,8 @@ class ShapeMethods:
     """Each is the operation of that name with the tensor as first argument."""
 
     __slots__ = ()
+
+    shape: Any
 
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, listed(shape))
@@ -141,6 +144,17 @@ class ShapeMethods:
 
     def view_as(self, other: Tensor) -> Tensor:
         return ops.reshape(self, other.shape)
+
+    def sum_to_size(self, *shape: Any) -> Tensor:
+        """The sum over the axes that broadcasting from `shape` makes or repeats along, in that shape."""
+        lengths = tuple(listed(shape))
+        extra = len(self.shape) - len(lengths)
+        kept = self.shape[max(extra, 0) :]
+        if extra < 0 or any(n not in (1, m) for n, m in zip(lengths, kept, strict=True)):
+            raise ShapeError(f"size {list(lengths)} is not expandable to size {list(self.shape)}.")
+        repeated = [i + extra for i, (n, m) in enumerate(zip(lengths, kept, strict=True)) if n != m]
+        axes = (*range(extra), *repeated)
+        return ops.reshape(ops.sum(self, axes), lengths) if axes else ops.clone(self)
 
     def expand_as(self, other: Tensor) -> Tensor:
         return ops.broadcast_to(self, other.shape)

@@ -17,7 +17,21 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
-__all__ = ["add", "div", "floor_divide", "gcd", "lcm", "mul", "neg", "pow", "reciprocal", "remainder", "square", "sub"]
+__all__ = [
+    "add",
+    "div",
+    "floor_divide",
+    "gcd",
+    "lcm",
+    "mul",
+    "neg",
+    "pow",
+    "reciprocal",
+    "remainder",
+    "rsub",
+    "square",
+    "sub",
+]
 
 binary("add", operator.add, (1, 1), samples=pairs, doc="")
 
@@ -45,6 +59,17 @@ def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     tensor([4., 3.])
     """
     return ops.sub(a, b if type(alpha) is int and alpha == 1 else ops.mul(b, alpha))
+
+
+@operation(None, lambda s: [case(s.normal(3), s.normal(2, 1)), case(s.normal(3), 2.5, alpha=3)])
+def rsub(a: Any, b: Any, alpha: Any = 1) -> Tensor:
+    """Difference the other way round,  b - alpha * a, elementwise.
+
+    >>> import hograd as ho
+    >>> ho.rsub(ho.tensor([1.0, 2.0]), 5, alpha=2)
+    tensor([3., 1.])
+    """
+    return sub(b, a, alpha=alpha)
 
 
 mul = binary(

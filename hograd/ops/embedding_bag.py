@@ -84,7 +84,8 @@ def embedding_bag(
         max_norm: None: the table is never written to; give `hograd.renorm(weight, norm_type, 0, max_norm)` for it.
         norm_type: without effect.
         scale_grad_by_freq: divide the derivative of each row by how often it stands in `x`.
-        mode: "sum", "mean" or "max"; of equal elements the first one of a bag has the derivative.
+        mode: "sum", "mean" or "max"; of equal elements the first one of a bag has the derivative, and nan is the
+            largest, as in `max` (PyTorch passes over one that is not the first).
         sparse: without effect.
         per_sample_weights: factors of the rows, of the shape of `x`, with mode "sum".
         include_last_offset: the last of `offsets` is where the last bag ends; what stands behind it is in none.

@@ -178,7 +178,7 @@ def scatter_add(x: Any, axis: int, index: Any, src: Any) -> Tensor:
     return written_along(ops.at_add, x, axis, index, src, "scatter_add")
 
 
-def _rows(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
+def rows_along(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
     """`x`, `x` with at least one axis, and the index that holds `index`, of shape (k,) or (), along `axis`."""
     x, index = tensor_of(x, name), indices_of(index, name)
     axis = axis_of(axis, x.ndim, name)
@@ -187,7 +187,7 @@ def _rows(x: Any, axis: int, index: Any, name: str) -> tuple[Tensor, Tensor, tup
     return x, along_one(x), (*(slice(None),) * axis, along_one(index))
 
 
-def _slices(source: Any, row: Tensor, places: tuple[Any, ...], name: str) -> Tensor:
+def slices_along(source: Any, row: Tensor, places: tuple[Any, ...], name: str) -> Tensor:
     """What is written at those places, of the shape of `row` with one slice for each number of the index."""
     source = along_one(tensor_of(source, name))
     axis = len(places) - 1
@@ -211,7 +211,7 @@ def index_select(x: Any, axis: int, index: Any) -> Tensor:
     tensor([[2., 2.],
             [4., 4.]])
     """
-    x, row, places = _rows(x, axis, index, "index_select")
+    x, row, places = rows_along(x, axis, index, "index_select")
     if not x.ndim and places[0].numel() != 1:
         raise ShapeError(
             f"index_select(): Index to scalar can have only 1 value, got {places[0].numel()}: x has no axes."
@@ -240,8 +240,8 @@ def index_add(x: Any, axis: int, index: Any, source: Any, *, alpha: Any = 1) -> 
     >>> ho.index_add(ho.zeros(3), 0, ho.tensor([0, 0, 2]), ho.tensor([1.0, 2.0, 3.0]))
     tensor([3., 0., 3.])
     """
-    x, row, places = _rows(x, axis, index, "index_add")
-    source = _slices(source, row, places, "index_add")
+    x, row, places = rows_along(x, axis, index, "index_add")
+    source = slices_along(source, row, places, "index_add")
     source = source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha)
     return shaped(ops.at_add(row, places, source), x)
 
@@ -266,8 +266,8 @@ def index_copy(x: Any, axis: int, index: Any, source: Any) -> Tensor:
     >>> ho.index_copy(ho.zeros(3), 0, ho.tensor([2, 0]), ho.tensor([1.0, 2.0]))
     tensor([2., 0., 1.])
     """
-    x, row, places = _rows(x, axis, index, "index_copy")
-    return shaped(ops.at_set(row, places, _slices(source, row, places, "index_copy")), x)
+    x, row, places = rows_along(x, axis, index, "index_copy")
+    return shaped(ops.at_set(row, places, slices_along(source, row, places, "index_copy")), x)
 
 
 @operation(
@@ -287,7 +287,7 @@ def index_fill(x: Any, axis: int, index: Any, value: Any) -> Tensor:
     >>> ho.index_fill(ho.zeros(3), 0, ho.tensor([2, 0]), 7.0)
     tensor([7., 0., 7.])
     """
-    x, row, places = _rows(x, axis, index, "index_fill")
+    x, row, places = rows_along(x, axis, index, "index_fill")
     if getattr(value, "shape", ()):
         raise ShapeError(f"index_fill: value has shape {tuple(value.shape)}, expected a number.")
     return shaped(ops.at_set(row, places, value), x)

@@ -13,11 +13,11 @@ from hograd.core.declare import case, general, linear, operation
 from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import kernels, ops
 from hograd.core.tensor import Tensor, below
-from hograd.errors import IndexingError, ShapeError
+from hograd.errors import DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import axis_of, beside, shape_of, tensor_of
 from hograd.ops.indices import SLOT, Index, fill, parse
 
-__all__ = ["at_add", "at_set", "getitem", "place", "take_along_axis", "take_along_dim"]
+__all__ = ["at_add", "at_set", "getitem", "place", "take_along_axis", "take_along_dim", "unravel_index"]
 
 # Basic indices: ints, slices and None.
 
@@ -360,3 +360,30 @@ def take_along_dim(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         return take_along_axis(ops.reshape(x, (-1,)), ops.reshape(indices, (-1,)), 0)
     return take_along_axis(x, indices, axis)
+
+
+@operation(None, lambda s: [case(np.array([[3, 5], [0, 1]]), (2, 3)), case(np.array([1, 2]), 4)], differentiable=False)
+def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
+    """The positions along every axis of elements that are counted in a flattened tensor.
+
+    Args:
+        indices: integer tensor; negative numbers, and those behind the last element, wrap around.
+        shape: lengths of the axes, or one length.
+
+    Returns:
+        A tensor for each axis, of the shape of `indices`.
+
+    >>> import hograd as ho
+    >>> ho.unravel_index(ho.tensor([3, 5]), (2, 3))
+    (tensor([1, 1]), tensor([0, 2]))
+    """
+    indices, shape = tensor_of(indices, "unravel_index"), shape_of(shape, "unravel_index")
+    if indices.dtype.kind not in "iu":
+        raise DtypeError(f"unravel_index: expected 'indices' to be integer dtype, but got {indices.dtype}.")
+    if min(shape, default=0) < 0:
+        raise ShapeError(f"unravel_index: 'shape' cannot have negative values, but got {shape}.")
+    answers: list[Tensor] = []
+    for length in reversed(shape):
+        answers.append(ops.remainder(indices, max(length, 1)))
+        indices = ops.floor_divide(indices, max(length, 1))
+    return tuple(reversed(answers))

@@ -13,9 +13,17 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, CaptureError, LevelError
 from hograd.ops.axes import axis_of, cut, tensor_of
-from hograd.ops.gather import along_one, indices_of, places_along, shaped, source_of
+from hograd.ops.gather import (
+    along_one,
+    indices_of,
+    places_along,
+    rows_along,
+    shaped,
+    slices_along,
+    source_of,
+)
 
-__all__ = ["scatter_reduce"]
+__all__ = ["index_reduce", "scatter_reduce"]
 
 
 def _ranks_kernel(x: Any, axis: int) -> Any:
@@ -104,3 +112,43 @@ def scatter_reduce(x: Any, axis: int, index: Any, src: Any, reduce: str, *, incl
     if include_self:
         table = ops.concatenate([ops.expand_dims(x, -1), table], -1)
     return ops.where(reached, getattr(ops, reduce)(table, -1), x)
+
+
+@operation(
+    None,
+    lambda s: [
+        case(s.normal(3, 4), 1, np.array([3, 0, 3]), s.normal(3, 3), "prod"),
+        case(s.normal(3, 2), 0, np.array([1, 1]), s.normal(2, 2), "mean", include_self=False),
+        case(s.normal(4), 0, np.array([2, 2, 0]), s.normal(3), "amax"),
+        case(s.normal(4), 0, np.array([2, 2, 0]), s.normal(3), "amin", include_self=False),
+    ],
+)
+def index_reduce(x: Any, axis: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`x` with the slices of `source` that go to one position along an axis reduced to one, together with that of `x`.
+
+    Args:
+        x: tensor.
+        axis: int (`dim`).
+        index: integers, shape (k,), which may repeat.
+        source: tensor of the shape of `x`, but k along the axis.
+        reduce: "prod", "mean", "amax" or "amin".
+        include_self: whether the slice of `x` counts too; where nothing goes it stays in any case.
+
+    Of equal extrema each has an equal share of the derivative.
+
+    >>> import hograd as ho
+    >>> ho.index_reduce(ho.ones(3), 0, ho.tensor([0, 0, 2]), ho.tensor([2.0, 5.0, 3.0]), "prod")
+    tensor([10.,  1.,  3.])
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise ArgumentError(
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce!r}."
+        )
+    x, row, places = rows_along(x, axis, index, "index_reduce")
+    source = slices_along(source, row, places, "index_reduce")
+    position = len(places) - 1
+    numbers = ops.reshape(places[-1], (-1,) + (1,) * (row.ndim - 1 - position))
+    answer = scatter_reduce(
+        row, position, ops.broadcast_to(numbers, source.shape), source, reduce, include_self=include_self
+    )
+    return shaped(answer, x)

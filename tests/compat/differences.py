@@ -144,7 +144,7 @@ DIFFERENCES = [
         "atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
         "clamp_max clamp_min copysign eq float_power fmax fmin fmod gcd ge gt "
         "heaviside hypot isclose lcm ldexp le logaddexp logical_and logical_or logical_xor lt max.binary maximum "
-        "min.binary minimum ne nextafter polar pow remainder special.xlog1py special.zeta xlogy",
+        "min.binary minimum ne nextafter polar pow remainder rsub special.xlog1py special.zeta xlogy",
         "accepted",
         "A number is taken for a tensor of shape () wherever a tensor can stand.",
         lambda args, kwargs: any(isinstance(arg, (int, float)) for arg in args[:2]),

@@ -187,6 +187,7 @@ _BY_NAME: dict[str, Any] = {
     "outer": lambda a, b: np.array([[p * q for q in b] for p in a]),
     "add": np.add,
     "sub": np.subtract,
+    "rsub": lambda a, b, alpha=1: b - alpha * a,
     "mul": np.multiply,
     "div": np.divide,
     "neg": np.negative,

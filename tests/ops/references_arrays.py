@@ -98,6 +98,14 @@ def _by_slices(write: Any) -> Any:
     return function
 
 
+def _index_reduce(x: Any, axis: int, index: Any, source: Any, reduce: str, include_self: bool = True) -> Any:
+    function = {"amax": np.max, "amin": np.min}.get(reduce) or getattr(np, reduce)
+    old, new, answer = np.moveaxis(x, axis, 0), np.moveaxis(source, axis, 0), np.moveaxis(x.copy(), axis, 0)
+    for i in set(index.tolist()):
+        answer[i] = function([*([old[i]] if include_self else []), *new[index == i]], axis=0)
+    return np.moveaxis(answer, 0, axis)
+
+
 def _masked_scatter(x: Any, mask: Any, source: Any) -> Any:
     out = x.copy()
     np.place(out, np.broadcast_to(mask, x.shape), source)
@@ -250,6 +258,7 @@ ARRAYS: dict[str, Any] = {
     "scatter_add": _scatter_add,
     "scatter_reduce": _scatter_reduce,
     "index_select": lambda x, axis, index: np.take(x, index, axis),
+    "index_reduce": _index_reduce,
     "index_add": _by_slices(lambda old, new: old + new),
     "index_copy": _by_slices(lambda old, new: new),
     "index_fill": _by_slices(lambda old, new: np.full_like(old, new)),

@@ -52,7 +52,7 @@ EXEMPT = {
 
 #: Differentiable functions without an edge, by the reason: everywhere else the edge tables show what happens there.
 WITHOUT_EDGES = {
-    "products": "add sub mul neg div mse matmul dot outer tensordot einsum conv1d conv2d conv3d conv_transpose1d "
+    "products": "add sub rsub mul neg div mse matmul dot outer tensordot einsum conv1d conv2d conv3d conv_transpose1d "
     "conv_transpose2d conv_transpose3d linear bilinear mm mv bmm addmm addmv addr baddbmm addbmm vdot inner ger "
     "kron linalg_multi_dot linalg_matrix_power linalg_vecdot",
     "linear": "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "

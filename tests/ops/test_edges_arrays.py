@@ -112,6 +112,8 @@ EDGES = [
          [[1 / 3, 2.0, 0.0], [1 / 3, 1 / 3, 0.0, 1.5, 1.5]], None),
     Edge("scatter_reduce to the smallest of ties", lambda x, v: ho.scatter_reduce(x, 0, ho.tensor([0, 0]), v, "amin"),
          [[2.0], [2.0, 2.0]], [2.0], [[1 / 3], [1 / 3, 1 / 3]], None),
+    Edge("index_reduce of ties", lambda x, v: ho.index_reduce(x, 0, ho.tensor([0, 0]), v, "amax"),
+         [[2.0, 1.0], [2.0, 2.0]], [2.0, 1.0], [[1 / 3, 2.0], [1 / 3, 1 / 3]], None),
     Edge("scatter_reduce of means of nothing",
          lambda x, v: ho.scatter_reduce(x, 0, ho.tensor([0, 0]), v, "mean", include_self=False),
          [[2.0, 1.0], [2.0, 2.0]], [2.0, 1.0], [[0.0, 2.0], [0.5, 0.5]], None),

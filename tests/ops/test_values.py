@@ -150,7 +150,7 @@ def test_operations_are_methods(operation, index):
 #: Functions of several tensors, losses, and what tensors have as operators, as `x[...]`, as `x.at` or as `detach`.
 ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "place", "safe_sqrt"} | {*NETWORKS} | {
     "trapezoid", "cumulative_trapezoid", "gradient", "block_diag", "isin", "softmin",
-    "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack",
+    "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack", "rsub", "unravel_index",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
     "pad", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
     "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
