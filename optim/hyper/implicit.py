@@ -12,6 +12,7 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, func, graph, tree
 from hograd.core.levels import no_transforms
+from hograd.core.levels import state as thread
 from hograd.core.primitive import ops
 from hograd.errors import (
     ArgumentError,
@@ -24,7 +25,7 @@ from hograd.errors import (
 from hograd.implicit import Iteration, System
 from hograd.roots import Problem
 from optim.hyper.forward import _floating
-from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
+from optim.hyper.problem import Bilevel, Hypergradient, Info, all_batches, expect_count, train
 from optim.hyper.solvers import CG, Solver
 from optim.minimizer import Minimizer, Minimum
 
@@ -121,6 +122,10 @@ class Implicit:
             return problem.outer_loss(params, outer), params
 
         hypergrad, (value, params) = func.grad_and_value(judged, has_aux=True)(outer)
+        if thread.trace is not None:
+            # What the solvers will tell when the program runs is not known yet.
+            count = self.steps or 0
+            return Hypergradient(value, hypergrad, Info(tree.detach(params), None, count, count + 1))
         # Where a number of steps was asked for, its end is no surprise.
         if not report.converged and getattr(self.solver, "steps", None) is None:
             warnings.warn(
@@ -181,10 +186,22 @@ class Equation(Problem):
         self.guess = method.warm_start
         self.judged = False
         self.by_step = method._equation == "step"
-        super().__init__(self._left, self._solve, None, (outer,), None, math.inf)
+        # In a program these are its inputs, which the solver has to get as numbers.
+        given = None if callable(problem.init) else problem.init
+        batches = None
+        if thread.trace is not None and problem.batches is not None:
+            batches = all_batches(problem, range((method.steps or 0) + 1))
+        super().__init__(self._left, self._solve, None, (outer, given, batches), None, math.inf)
 
-    def _solve(self, _: Any, outer: Any) -> Any:
-        method, problem = self.method, self.problem
+    def _given(self, init: Any, batches: Any) -> Bilevel:
+        """The problem with what came as arguments."""
+        parts = {"init": self.problem.init if callable(self.problem.init) else init}
+        if batches is not None:
+            parts["batches"] = lambda number: batches[number]
+        return dataclasses.replace(self.problem, **parts)
+
+    def _solve(self, _: Any, outer: Any, init: Any, batches: Any) -> Any:
+        method, problem = self.method, self._given(init, batches)
         if method.solve is not None:
             begun = problem.first(outer)
             if not isinstance(method.solve, Minimizer):
@@ -203,10 +220,10 @@ class Equation(Problem):
         floating, self.whole_state = _floating(state)
         return params, floating
 
-    def _left(self, solution: Any, outer: Any) -> Any:
+    def _left(self, solution: Any, outer: Any, init: Any, batches: Any) -> Any:
         """F, which is zero at the solution."""
         params, floating = solution
-        problem, equation, number = self.problem, self.method._equation, self.method.steps or 0
+        problem, equation, number = self._given(init, batches), self.method._equation, self.method.steps or 0
         if callable(equation):
             return equation(params, outer)
         if not self.by_step:

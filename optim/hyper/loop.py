@@ -10,6 +10,7 @@ from typing import Any
 from hograd import Tensor, tree, zeros
 from hograd.errors import ConvergenceError, DtypeError
 from optim.base import Optimizer
+from optim.hyper.captured import Captured
 from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, hypergradient
 from optim.parameters import floating
 from optim.summary import summary
@@ -51,6 +52,7 @@ def bilevel(
     tolerance: float = 0.0,
     callback: Callable[[int, Any, Hypergradient], Any] | None = None,
     progress: bool = False,
+    compile: str | None = None,
 ) -> Solution:
     """Minimise the outer loss over the outer variables.
 
@@ -69,6 +71,8 @@ def bilevel(
         tolerance: how much smaller the loss must be to count for `patience`.
         callback: function (number, outer, result) called with every hypergradient; a true answer stops the loop.
         progress: show a progress bar.
+        compile: "numpy" or "native" captures the hypergradient once and replays it in every outer step, with the
+            batches and warm starts of that step; see `hypergradient`.
 
     Returns:
         A `Solution`: the best outer variables that were seen, their loss, and its history.
@@ -103,9 +107,10 @@ def bilevel(
     best_outer, best_value, best_info, best = outer, zeros(()), None, 0
     counted, stopped = math.inf, "steps"
     waited = 0
+    evaluate = hypergradient if compile is None else Captured(problem, method, compile)
     with _bar(progress, steps + 1) as bar:
         for number in range(steps + 1):
-            result = hypergradient(problem, outer, method)
+            result = evaluate(problem, outer, method)
             value = float(result.value)
             _expect_finite(number, value, result.hypergrad)
             history.append(value)

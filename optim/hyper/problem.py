@@ -12,6 +12,7 @@ from hograd.core.levels import state as thread
 from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
+from optim.hyper.captured import captured
 from optim.hyper.flat import Flat, flat_for
 from optim.parameters import floating
 from optim.schedules import PerStep, Schedule
@@ -308,13 +309,16 @@ class Method(Protocol):
         ...
 
 
-def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient:
+def hypergradient(problem: Bilevel, outer: Any, method: Method, *, compile: str | None = None) -> Hypergradient:
     """The gradient of the outer loss, after inner training, with respect to the outer variables.
 
     Args:
         problem: the bilevel problem.
         outer: tree of floating tensors or numbers: what is learned.
         method: how, such as `Reverse(steps=100)`.
+        compile: "numpy" or "native" replays a program instead of computing eagerly. It is captured at the first call
+            with a problem object and an equal method, and serves all later ones; outer variables, first parameters and
+            batches are its inputs, and what the losses close over is taken as it was then. Not for `Reversible`.
 
     Returns:
         (value, hypergrad, info): the outer loss, shape (); a tree like `outer`; what the method reports.
@@ -336,6 +340,8 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method) -> Hypergradient
     """
     if isinstance(method, type) or not hasattr(method, "hypergradient"):
         raise DtypeError(f"hypergradient: method is {method!r}, expected an object such as Reverse(steps=100).")
+    if compile is not None and thread.trace is None:
+        return captured(problem, method, compile)(problem, floating("outer", outer), method)
     losses = {name: _scalar(name, getattr(problem, name)) for name in ("inner_loss", "outer_loss")}
     problem, outer = dataclasses.replace(problem, **losses), floating("outer", outer)
     if thread.trace is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,9 @@ class Reversible:
     >>> hypergradient(problem, opt, Reversible(steps=3)).hypergrad.momentum
     tensor(-0.3141)
     """
+
+    #: It works on whole numbers outside of the tape.
+    compiles: ClassVar[bool] = False
 
     steps: int
     bits: int = 48
