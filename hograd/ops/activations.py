@@ -16,7 +16,6 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import axis_of, operand
 from hograd.ops.samples import anywhere
-from hograd.ops.scipy import scipy_function
 
 __all__ = [
     "celu",
@@ -40,25 +39,26 @@ __all__ = [
     "threshold",
 ]
 
-_ndtr = scipy_function("ndtr")
-
 _gelu_exact = elementwise(
     "gelu",
-    lambda x: x * _ndtr(x),
+    lambda x: x * kernels.ndtr(x),
     [lambda F, g, x: g * (F.ndtr(x) + x * F.exp(x * x * -0.5) / math.sqrt(2 * math.pi))],
     "x",
 )
 
 
+# (1 + tanh z) / 2  is  sigmoid(2 z), which keeps its digits where the tangent is near -1.
+
+
 def _gelu_tanh_slope(F: Any, g: Any, x: Any) -> Any:
-    t = F.tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi))
-    inner = (1 + 3 * 0.044715 * x * x) * math.sqrt(2 / math.pi)
-    return g * ((1 + t) * 0.5 + x * (1 - t * t) * inner * 0.5)
+    s = F.sigmoid((x + 0.044715 * x * x * x) * math.sqrt(8 / math.pi))
+    inner = (1 + 3 * 0.044715 * x * x) * math.sqrt(8 / math.pi)
+    return g * (s + x * s * (1 - s) * inner)
 
 
 _gelu_tanh = elementwise(
     "gelu_tanh",
-    lambda x: x * 0.5 * (1 + np.tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi))),
+    lambda x: x * kernels.sigmoid((x + 0.044715 * x * x * x) * math.sqrt(8 / math.pi)),
     [_gelu_tanh_slope],
     "x",
 )

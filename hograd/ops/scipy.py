@@ -18,9 +18,13 @@ def scipy_function(name: str) -> Callable[..., Any]:
     """`scipy.special.<name>` as a kernel."""
 
     def kernel(*args: Any) -> Any:
-        # Python numbers are weak for NumPy's functions, but not for SciPy's.
+        # Python numbers are weak for NumPy's functions, but not for SciPy's, which know no float16 either.
         dtype = next(arg.dtype for arg in args if hasattr(arg, "dtype"))
-        return _special(name)(*[arg if hasattr(arg, "dtype") else dtype.type(arg) for arg in args])
+        half = dtype == np.float16
+        inside = np.dtype(np.float32) if half else dtype
+        known = [arg.astype(inside) if half and hasattr(arg, "dtype") else arg for arg in args]
+        y = _special(name)(*[arg if hasattr(arg, "dtype") else inside.type(arg) for arg in known])
+        return y.astype(dtype) if half else y
 
     return kernel
 

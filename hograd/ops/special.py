@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import scalarize
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
@@ -48,7 +49,7 @@ erfc = unary(
 erfcx = unary(
     "erfcx",
     scipy_function("erfcx"),
-    lambda F, y, x: 2 * x * y - 2 / math.sqrt(math.pi),
+    lambda F, x: F.erfcx_derivative(x, order=1),
     samples=anywhere,
     doc="""e**(x**2) erfc(x), which does not vanish for large x.
 
@@ -62,7 +63,7 @@ erfcx = unary(
 erfinv = unary(
     "erfinv",
     scipy_function("erfinv"),
-    lambda F, y: F.exp(y * y) * (math.sqrt(math.pi) / 2),
+    lambda F, x: F.erfinv_slope(x),
     samples=inside_one,
     doc="""Inverse of `erf`; infinite at -1 and 1, where its derivative is inf, nan beyond.
 
@@ -73,9 +74,30 @@ erfinv = unary(
 )
 
 
+_erfcx, _right, _log_right = scipy_function("erfcx"), scipy_function("ndtr"), scipy_function("log_ndtr")
+
+
+def _tail(x: Any) -> Any:
+    """ndtr of x <= 0 in float64, by the square of x in two parts, for the exponential magnifies its rounding error."""
+    high = np.trunc(x * 16) / 16
+    return np.exp(high * high * -0.5) * np.exp((x - high) * (x + high) * -0.5) * _erfcx(x * -math.sqrt(0.5)) / 2
+
+
+def _ndtr_kernel(x: Any) -> Any:
+    z = np.asarray(x, np.float64)
+    left = (z < -1) & (z > -40)
+    return scalarize(np.where(left, _tail(np.where(left, z, -1.0)), _right(z)).astype(x.dtype))
+
+
+def _log_ndtr_kernel(x: Any) -> Any:
+    z = np.asarray(x, np.float64)
+    right = (z > 1) & (z < 40)
+    return scalarize(np.where(right, np.log1p(-_tail(np.where(right, -z, -1.0))), _log_right(z)).astype(x.dtype))
+
+
 ndtr = unary(
     "ndtr",
-    scipy_function("ndtr"),
+    _ndtr_kernel,
     lambda F, x: F.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi)),
     samples=anywhere,
     doc="""Distribution function of the standard normal  erfc(-x / sqrt(2)) / 2.
@@ -90,14 +112,15 @@ ndtr = unary(
 def _log_ndtr_slope(F: Any, x: Any) -> Any:
     """Density over distribution function, each side of 0 by what keeps its digits there."""
     below, above = F.where(x < 0, x, 0.0), F.where(x < 0, 0.0, x)
-    left = math.sqrt(2 / math.pi) / F.erfcx(below * -math.sqrt(0.5))
+    # Of  -x**2 / 2 + ln erfcx(-x / sqrt(2)), whose second part alone varies for large -x from the second order on.
+    left = -below - math.sqrt(0.5) * F.erfcx_ratio(below * -math.sqrt(0.5), order=1)
     right = F.exp(above * above * -0.5) / math.sqrt(2 * math.pi) / F.ndtr(above)
     return F.where(x < 0, left, right)
 
 
 log_ndtr = unary(
     "log_ndtr",
-    scipy_function("log_ndtr"),
+    _log_ndtr_kernel,
     _log_ndtr_slope,
     samples=anywhere,
     doc="""ln ndtr(x), precise where ndtr(x) would be 0 or 1.
@@ -112,7 +135,7 @@ log_ndtr = unary(
 ndtri = unary(
     "ndtri",
     scipy_function("ndtri"),
-    lambda F, y: F.exp(y * y * 0.5) * math.sqrt(2 * math.pi),
+    lambda F, x: F.ndtri_slope(x),
     samples=probabilities,
     doc="""Inverse of `ndtr`, the quantiles of the standard normal; infinite at 0 and 1, nan beyond.
 

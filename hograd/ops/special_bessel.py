@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
-from hograd.backend import scalarize
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
 from hograd.core.tensor import Tensor
 from hograd.ops.samples import anywhere, away_from_zero, positive
 from hograd.ops.scipy import scipy_function
+from hograd.ops.special_bessel_far import beyond_scipy, beyond_scipy_of
 
 __all__ = ["i0"]
 
-# All derivatives are written by the functions of the orders beside, which has no division by x as the textbook forms of
-# order 1 have: so they are exact at 0 to every order.
+# Derivatives are written by the functions of the orders beside, which has no division by x as the textbook forms of
+# order 1 have: so they are exact at 0 to every order. Of the scaled functions these cancel: special_scaled.py has them.
 
 
 def _orders(s: Any) -> list[Any]:
     return [case(2, s.away_from_zero(3, 4)), case(1, s.away_from_zero()), case(0.5, s.positive(2, 1, 3))]
 
 
-def _iv_kernel(order: float, x: Any) -> Any:
-    return scipy_function("iv")(order, x)
-
-
-_scaled_bessel = scipy_function("ive")
-
-
-def _ive_kernel(order: float, x: Any) -> Any:
-    # SciPy's is nan for very large x; there three terms of the asymptotic series are exact.
-    y, size, m = _scaled_bessel(order, x), np.abs(x), 4 * order * order
-    large = size > 1e6 * (1 + order * order)
-    if not np.any(large):
-        return y
-    size = np.where(large, size, 1.0)
-    series = (1 - (m - 1) / (8 * size) * (1 - (m - 9) / (16 * size))) / np.sqrt(2 * math.pi * size)
-    sign = np.where(x > 0, 1.0, math.nan if order % 1 else (-1.0) ** order)
-    return scalarize(np.where(large, (series * sign).astype(x.dtype), y))
+_iv_kernel, _ive_kernel = beyond_scipy("iv"), beyond_scipy("ive")
 
 
 _iv = elementwise(
@@ -55,7 +36,7 @@ _iv = elementwise(
 _ive = elementwise(
     "ive",
     lambda x, order: _ive_kernel(order, x),
-    [lambda F, g, x, order: g * ((F.ive(order - 1, x) + F.ive(order + 1, x)) * 0.5 - F.sign(x) * F.ive(order, x))],
+    [lambda F, g, x, order: g * F.ive_derivative(x, order=order, n=1)],
     "x",
 )
 
@@ -121,7 +102,7 @@ i1 = unary(
 i0e = unary(
     "i0e",
     scipy_function("i0e"),
-    lambda F, y, x: F.i1e(x) - F.sign(x) * y,
+    lambda F, x: F.ive_derivative(x, order=0, n=1),
     samples=away_from_zero,
     doc="""e**-|x| i0(x); its derivative at the kink 0 is 0.
 
@@ -135,7 +116,7 @@ i0e = unary(
 i1e = unary(
     "i1e",
     scipy_function("i1e"),
-    lambda F, y, x: (F.i0e(x) + F.ive(2, x)) * 0.5 - F.sign(x) * y,
+    lambda F, x: F.ive_derivative(x, order=1, n=1),
     samples=away_from_zero,
     doc="""e**-|x| i1(x).
 
@@ -153,18 +134,14 @@ def _positive_orders(s: Any) -> list[Any]:
 def _of_order(name: str, slope: Any) -> Any:
     """The primitive of a function of SciPy's that takes an order before x, and its kernel."""
 
-    def kernel(order: float, x: Any) -> Any:
-        return scipy_function(name)(order, x)
-
+    kernel = beyond_scipy(name)
     return elementwise(name, lambda x, order: kernel(order, x), [slope], "x"), kernel
 
 
 _jv, _jv_kernel = _of_order("jv", lambda F, g, x, order: g * (F.jv(order - 1, x) - F.jv(order + 1, x)) * 0.5)
 _yv, _yv_kernel = _of_order("yv", lambda F, g, x, order: g * (F.yv(order - 1, x) - F.yv(order + 1, x)) * 0.5)
 _kv, _kv_kernel = _of_order("kv", lambda F, g, x, order: -g * (F.kv(order - 1, x) + F.kv(order + 1, x)) * 0.5)
-_kve, _kve_kernel = _of_order(
-    "kve", lambda F, g, y, x, order: g * (y - (F.kve(order - 1, x) + F.kve(order + 1, x)) * 0.5)
-)
+_kve, _kve_kernel = _of_order("kve", lambda F, g, x, order: g * F.kve_derivative(x, order=order, n=1))
 
 
 @operation(_jv_kernel, _orders)
@@ -229,7 +206,7 @@ def kve(order: float, x: Any) -> Tensor:
 
 bessel_j0 = unary(
     "bessel_j0",
-    scipy_function("j0"),
+    beyond_scipy_of("j0", "jv", 0),
     lambda F, x: -F.bessel_j1(x),
     samples=anywhere,
     doc="""Bessel function of the first kind of order 0.
@@ -243,7 +220,7 @@ bessel_j0 = unary(
 
 bessel_j1 = unary(
     "bessel_j1",
-    scipy_function("j1"),
+    beyond_scipy_of("j1", "jv", 1),
     lambda F, x: (F.bessel_j0(x) - F.jv(2, x)) * 0.5,
     samples=anywhere,
     doc="""Bessel function of the first kind of order 1.
@@ -257,7 +234,7 @@ bessel_j1 = unary(
 
 bessel_y0 = unary(
     "bessel_y0",
-    scipy_function("y0"),
+    beyond_scipy_of("y0", "yv", 0),
     lambda F, x: -F.bessel_y1(x),
     samples=positive,
     doc="""Bessel function of the second kind of order 0.
@@ -271,7 +248,7 @@ bessel_y0 = unary(
 
 bessel_y1 = unary(
     "bessel_y1",
-    scipy_function("y1"),
+    beyond_scipy_of("y1", "yv", 1),
     lambda F, x: (F.bessel_y0(x) - F.yv(2, x)) * 0.5,
     samples=positive,
     doc="""Bessel function of the second kind of order 1.
@@ -285,7 +262,7 @@ bessel_y1 = unary(
 
 modified_bessel_k0 = unary(
     "modified_bessel_k0",
-    scipy_function("k0"),
+    beyond_scipy_of("k0", "kv", 0),
     lambda F, x: -F.modified_bessel_k1(x),
     samples=positive,
     doc="""Modified Bessel function of the second kind of order 0.
@@ -299,7 +276,7 @@ modified_bessel_k0 = unary(
 
 modified_bessel_k1 = unary(
     "modified_bessel_k1",
-    scipy_function("k1"),
+    beyond_scipy_of("k1", "kv", 1),
     lambda F, x: (F.modified_bessel_k0(x) + F.kv(2, x)) * -0.5,
     samples=positive,
     doc="""Modified Bessel function of the second kind of order 1.
@@ -314,7 +291,7 @@ modified_bessel_k1 = unary(
 scaled_modified_bessel_k0 = unary(
     "scaled_modified_bessel_k0",
     scipy_function("k0e"),
-    lambda F, y, x: y - F.scaled_modified_bessel_k1(x),
+    lambda F, x: F.kve_derivative(x, order=0, n=1),
     samples=positive,
     doc="""e**x modified_bessel_k0(x).
 
@@ -328,7 +305,7 @@ scaled_modified_bessel_k0 = unary(
 scaled_modified_bessel_k1 = unary(
     "scaled_modified_bessel_k1",
     scipy_function("k1e"),
-    lambda F, y, x: y - (F.scaled_modified_bessel_k0(x) + F.kve(2, x)) * 0.5,
+    lambda F, x: F.kve_derivative(x, order=1, n=1),
     samples=positive,
     doc="""e**x modified_bessel_k1(x).
 

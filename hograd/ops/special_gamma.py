@@ -121,12 +121,59 @@ def polygamma(n: int, x: Any) -> Tensor:
     return call(_polygamma, (as_floating(x, _polygamma),), {"n": n.__index__()})
 
 
+#: B(2k) / (2k)!
+_BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600]
+
+
+def _polygamma_difference_kernel(a: Any, b: Any, order: int) -> Any:
+    """polygamma(order, a) - polygamma(order, a + b), term by term, for b may be lost in a.
+
+    By the recurrence up to where the asymptotic series holds.
+    """
+    dtype = np.result_type(a, b)
+    a, b = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (a, b)))
+    sides = (a > 0) & (b > 0)
+    with np.errstate(all="ignore"):
+        z, total = np.where(sides, a, 1.0), np.zeros(np.shape(a))
+        added = np.where(sides, b, 1.0)
+
+        def less(power: int) -> Any:
+            """z**-power - (z + b)**-power"""
+            return -np.expm1(-power * np.log1p(added / z)) / z**power
+
+        for _ in range(16):
+            total += math.factorial(order) * less(order + 1)
+            z = z + 1
+        total += math.factorial(order) / 2 * less(order + 1)
+        total += math.factorial(order - 1) * less(order) if order else np.log1p(added / z)
+        for k, coefficient in enumerate(_BERNOULLI, 1):
+            total += coefficient * math.factorial(2 * k + order - 1) * less(2 * k + order)
+        apart = _polygamma_kernel(order, a) - _polygamma_kernel(order, a + b)
+    return scalarize(np.where(sides, total * (-1) ** (order + 1), apart).astype(dtype))
+
+
+_polygamma_difference = elementwise(
+    "polygamma_difference",
+    _polygamma_difference_kernel,
+    (
+        lambda F, g, a, b, order: g * F.polygamma_difference(a, b, order=order + 1),
+        lambda F, g, a, b, order: -g * F.polygamma(order + 1, a + b),
+    ),
+    "a b",
+)
+register(
+    "polygamma_difference",
+    lambda a, b, order: call(_polygamma_difference, (a, b), {"order": order}),
+    _polygamma_difference_kernel,
+)
+
+
 betaln = binary(
     "betaln",
     scipy_function("betaln"),
     (
-        lambda F, a, b: F.digamma(a) - F.digamma(a + b),
-        lambda F, a, b: F.digamma(b) - F.digamma(a + b),
+        lambda F, a, b: F.polygamma_difference(a, b, order=0),
+        lambda F, a, b: F.polygamma_difference(b, a, order=0),
     ),
     samples=positive_pairs,
     doc="""ln |beta(a, b)|  =  gammaln(a) + gammaln(b) - gammaln(a + b).
@@ -136,10 +183,6 @@ betaln = binary(
     tensor([ 0.0000, -2.4849])
     """,
 )
-
-
-#: B(2k) / (2k)!
-_BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600]
 
 
 def _rising(a: Any, count: int, order: int) -> Any:

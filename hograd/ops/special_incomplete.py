@@ -2,7 +2,7 @@
 
 A derivative in a parameter is an integral of the density times a polynomial in its logarithms, which the kernels
 compute by the double exponential rule (Takahasi and Mori, 1974). The next one in a parameter is another such integral,
-and the one in the limit is the integrand, so that they are closed under differentiation.
+and the one in the limit is the integrand, of special_density.py, so that they are closed under differentiation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hograd.core.dispatch import call
 from hograd.core.primitive import kernels, register
 from hograd.core.tensor import Tensor
 from hograd.ops.scipy import floats, scipy_function
+from hograd.ops.special_density import beta_cumulants, gamma_cumulants, moment, with_logarithms
 
 
 def _half_line() -> Iterator[tuple[float, float]]:
@@ -27,19 +28,6 @@ def _half_line() -> Iterator[tuple[float, float]]:
     for n in range(-72, 137):
         node = math.exp(n * step - math.exp(-n * step))
         yield node, node * (1 + math.exp(-n * step)) * step
-
-
-def _moment(F: Any, cumulants: dict[tuple[int, int], Any], i: int, j: int) -> Any:
-    """The derivative  e**-f d**(i+j) e**f / da**i db**j  from those of f, given by their orders in a and b."""
-    if i + j == 0:
-        return 1.0
-    # By the rule of Leibniz for  e**f df/da, or df/db if none in a is left.
-    m, n = (i - 1, j) if i else (i, j - 1)
-    return sum(
-        math.comb(m, p) * math.comb(n, q) * cumulants[p + i - m, q + j - n] * _moment(F, cumulants, m - p, n - q)
-        for p in range(m + 1)
-        for q in range(n + 1)
-    )
 
 
 _gammainc_kernel, _gammaincc_kernel = scipy_function("gammainc"), scipy_function("gammaincc")
@@ -55,32 +43,16 @@ def _gamma_integral(a: Any, b: Any, order: int) -> Any:
     above = b > a
     width = np.minimum(a, np.sqrt(a))
     scale = np.where(above, 1 / np.maximum(1 - a / b, width / b), 1 / np.maximum(a - b, width))
-    cumulants, logarithm, normal = _gamma_cumulants(kernels, a, order), np.log(b), kernels.gammaln(a)
+    cumulants, logarithm, normal = gamma_cumulants(a, order), np.log(b), kernels.gammaln(a)
     total = np.zeros_like(b)
     for node, weight in _half_line():
         s = scale * node
         log_t = logarithm + np.where(above, np.log1p(s / b), -s)
         # Below, the integral is over the logarithm of t.
         density = np.exp(np.where(above, a - 1, a) * log_t - np.exp(log_t) - normal)
-        total += weight * density * _moment(kernels, cumulants | {(1, 0): cumulants[1, 0] + log_t}, order, 0)
+        total += weight * density * moment(cumulants | {(1, 0): cumulants[1, 0] + log_t}, order, 0)
     total = np.where(above, -scale, scale) * total
     return scalarize(np.where(valid, total, np.where(at_end, 0.0, math.nan)).astype(dtype))
-
-
-def _gamma_cumulants(F: Any, a: Any, order: int) -> dict[tuple[int, int], Any]:
-    """The derivatives in a of  -ln gamma(a), from the first to this one."""
-    return {(p, 0): -F.polygamma(p - 1, a) for p in range(1, order + 1)}
-
-
-def _gamma_density(F: Any, a: Any, b: Any, order: int) -> Any:
-    """The derivative of this order in a of  b**(a-1) e**-b / gamma(a)."""
-    if order == 0:
-        return F.exp(F.xlogy(a - 1, b) - b - F.gammaln(a))
-    inside = F.where(b == 0, 1.0, b)
-    logarithm, cumulants = F.log(inside), _gamma_cumulants(F, a, order)
-    moment = _moment(F, cumulants | {(1, 0): cumulants[1, 0] + logarithm}, order, 0)
-    density = F.exp((a - 1) * logarithm - inside - F.gammaln(a)) * moment
-    return F.where(b == 0, F.where(a > 1, 0.0, math.inf * (-1) ** order), density)
 
 
 _derivative = elementwise(
@@ -88,7 +60,7 @@ _derivative = elementwise(
     lambda a, b, order: _gamma_integral(a, b, order),
     (
         lambda F, g, a, b, order: g * F.gammainc_derivative(a, b, order + 1),
-        lambda F, g, a, b, order: g * _gamma_density(F, a, b, order),
+        lambda F, g, a, b, order: g * F.gamma_density(a, b, order=order, k=0),
     ),
     "a b",
 )
@@ -100,7 +72,7 @@ _gammainc = elementwise(
     _gammainc_kernel,
     (
         lambda F, g, a, b: g * F.gammainc_derivative(a, b, 1),
-        lambda F, g, a, b: g * _gamma_density(F, a, b, 0),
+        lambda F, g, a, b: g * F.gamma_density(a, b, order=0, k=0),
     ),
     "a b",
 )
@@ -111,7 +83,7 @@ _gammaincc = elementwise(
     _gammaincc_kernel,
     (
         lambda F, g, a, b: -g * F.gammainc_derivative(a, b, 1),
-        lambda F, g, a, b: -g * _gamma_density(F, a, b, 0),
+        lambda F, g, a, b: -g * F.gamma_density(a, b, order=0, k=0),
     ),
     "a b",
 )
@@ -164,19 +136,6 @@ def gammaincc(a: Any, b: Any) -> Tensor:
 _betainc_kernel = scipy_function("betainc")
 
 
-def _beta_cumulants(F: Any, a: Any, b: Any, i: int, j: int) -> dict[tuple[int, int], Any]:
-    """The derivatives of  -ln beta(a, b)  up to the orders i in a and j in b."""
-    both = {n: F.polygamma(n - 1, a + b) for n in range(1, i + j + 1)}
-    mixed = {(p, q): both[p + q] for p in range(1, i + 1) for q in range(1, j + 1)}
-    in_a = {(p, 0): both[p] - F.polygamma(p - 1, a) for p in range(1, i + 1)}
-    in_b = {(0, q): both[q] - F.polygamma(q - 1, b) for q in range(1, j + 1)}
-    return mixed | in_a | in_b
-
-
-def _with_logarithms(F: Any, cumulants: dict[tuple[int, int], Any], logarithms: dict[tuple[int, int], Any]) -> Any:
-    return {order: value + logarithms[order] if order in logarithms else value for order, value in cumulants.items()}
-
-
 def _beta_integral(a: Any, b: Any, x: Any, i: int, j: int) -> Any:
     """The derivative of the orders i in a and j in b, at least 1 together, of betainc, from the shorter side of x."""
     dtype = np.result_type(a, b, x)
@@ -190,29 +149,16 @@ def _beta_integral(a: Any, b: Any, x: Any, i: int, j: int) -> Any:
     end = np.where(above, 1 - x, x)
     width = np.minimum(near, np.sqrt(near * (near + far) / far))
     scale = 1 / np.maximum(near - (near + far) * end, width)
-    cumulants, normal = _beta_cumulants(kernels, a, b, i, j), kernels.betaln(a, b)
+    cumulants, normal = beta_cumulants(a, b, i, j), kernels.betaln(a, b)
     total = np.zeros_like(x)
     for node, weight in _half_line():
         log_t = np.log(end) - scale * node
         log_rest = np.log1p(-np.exp(log_t))
         density = np.exp(near * log_t + (far - 1) * log_rest - normal)
         logarithms = {(1, 0): np.where(above, log_rest, log_t), (0, 1): np.where(above, log_t, log_rest)}
-        total += weight * density * _moment(kernels, _with_logarithms(kernels, cumulants, logarithms), i, j)
+        total += weight * density * moment(with_logarithms(cumulants, logarithms), i, j)
     total = np.where(above, -scale, scale) * total
     return scalarize(np.where(valid, total, np.where(ends, 0.0, math.nan)).astype(dtype))
-
-
-def _beta_density(F: Any, a: Any, b: Any, x: Any, i: int, j: int) -> Any:
-    """The derivative of the orders i in a and j in b of  x**(a-1) (1-x)**(b-1) / beta(a, b)."""
-    if i + j == 0:
-        return F.exp(F.xlogy(a - 1, x) + F.xlog1py(b - 1, -x) - F.betaln(a, b))
-    inside = F.where((x == 0) | (x == 1), 0.5, x)
-    log_x, log_rest = F.log(inside), F.log1p(-inside)
-    cumulants = _with_logarithms(F, _beta_cumulants(F, a, b, i, j), {(1, 0): log_x, (0, 1): log_rest})
-    density = F.exp((a - 1) * log_x + (b - 1) * log_rest - F.betaln(a, b)) * _moment(F, cumulants, i, j)
-    # nan where the density has a pole or a step.
-    at_ends = F.where(F.where(x == 0, a, b) > 1, 0.0, math.nan)
-    return F.where((x == 0) | (x == 1), at_ends, density)
 
 
 _beta_derivative = elementwise(
@@ -221,7 +167,7 @@ _beta_derivative = elementwise(
     (
         lambda F, g, a, b, x, i, j: g * F.betainc_derivative(a, b, x, i + 1, j),
         lambda F, g, a, b, x, i, j: g * F.betainc_derivative(a, b, x, i, j + 1),
-        lambda F, g, a, b, x, i, j: g * _beta_density(F, a, b, x, i, j),
+        lambda F, g, a, b, x, i, j: g * F.beta_density(a, b, x, i=i, j=j, k=0, n=0),
     ),
     "a b x",
 )
@@ -238,7 +184,7 @@ _betainc = elementwise(
     (
         lambda F, g, a, b, x: g * F.betainc_derivative(a, b, x, 1, 0),
         lambda F, g, a, b, x: g * F.betainc_derivative(a, b, x, 0, 1),
-        lambda F, g, a, b, x: g * _beta_density(F, a, b, x, 0, 0),
+        lambda F, g, a, b, x: g * F.beta_density(a, b, x, i=0, j=0, k=0, n=0),
     ),
     "a b x",
 )

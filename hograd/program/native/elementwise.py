@@ -164,8 +164,7 @@ def _softplus(at: Lanes, v: Vectors, x: str) -> str:
 
 def _gelu_tanh(at: Lanes, v: Vectors, x: str) -> str:
     cube = v.mul(v.mul(v.mul(x, v.const(0.044715)), x), x)
-    t = at.function_of("tanh", v, v.mul(v.add(x, cube), v.const(math.sqrt(2 / math.pi))))
-    return v.mul(v.mul(x, v.const(0.5)), v.add(v.const(1.0), t))
+    return v.mul(x, _sigmoid(at, v, v.mul(v.add(x, cube), v.const(math.sqrt(8 / math.pi)))))
 
 
 def _tanhshrink(at: Lanes, v: Vectors, x: str) -> str:
