@@ -11,7 +11,7 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, stack, tree, zeros_like
 from hograd import norm as euclidean
-from hograd.errors import ArgumentError, DtypeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from optim.fields import declare, fields, static
 from optim.parameters import takes_floating
 from optim.schedules import Schedule, value_at
@@ -132,6 +132,7 @@ class Optimizer:
 
         Raises:
             StructureError: `grads`, `state` or a hyperparameter given as a tree is not like `params`.
+            ShapeError: a gradient does not have its parameter's shape.
             DtypeError: a leaf of `params` or `grads` is no floating number, which `init` refuses too.
         """
         leaves, structure = tree.flatten(params)
@@ -160,6 +161,10 @@ class Optimizer:
 
     def _gradients(self, params: Any, grads: Any) -> list[Any]:
         gradients = tree.match(params, grads, ("params", "grads"), is_leaf=lambda g: g is None)
+        for i, (p, g) in enumerate(zip(tree.leaves(params), gradients, strict=True)):
+            if g is not None and g.shape != p.shape:
+                path = tree.paths(params)[i]
+                raise ShapeError(f"grads{path} has shape {tuple(g.shape)}, but params{path} has {tuple(p.shape)}.")
         # Every optimizer has this option; those that users write need not.
         return [g if g is None else -g for g in gradients] if getattr(self, "maximize", False) else gradients
 

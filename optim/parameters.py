@@ -30,18 +30,23 @@ def floating(name: str, values: Any, kinds: str = FLOATING) -> Any:
     """
     leaves, structure = tree.flatten(values)
     for i, leaf in enumerate(leaves):
-        if isinstance(leaf, float) or getattr(getattr(leaf, "dtype", None), "kind", "") in (*kinds,):
+        dtype = getattr(leaf, "dtype", None)
+        number = isinstance(leaf, float) or (isinstance(leaf, complex) and "c" in kinds)
+        if number or getattr(dtype, "kind", "") in (*kinds,):
             continue
-        found = (
-            f"has dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"is {type(leaf).__name__} {reprlib.repr(leaf)}"
-        )
+        found = f"is {type(leaf).__name__} {reprlib.repr(leaf)}" if dtype is None else f"has dtype {dtype}"
         raise DtypeError(
-            f"{name}{tree.paths(values)[i]} {found}, expected a floating tensor or number: write it with a decimal "
-            "point, or convert it with .double(); what is not trained belongs in a tree of its own."
+            f"{name}{tree.paths(values)[i]} {found}, expected a floating tensor or number: {_way_out(leaf)}."
         )
     if all(isinstance(leaf, Tensor) for leaf in leaves):
         return values
     return tree.unflatten(structure, [as_tensor(leaf) for leaf in leaves])
+
+
+def _way_out(leaf: Any) -> str:
+    if hasattr(leaf, "dtype") or isinstance(leaf, int):
+        return "write it with a decimal point, or convert it with .double(); what is not trained has its own tree"
+    return "containers are dict, OrderedDict, defaultdict, list, tuple, and what hograd.tree.register is given"
 
 
 def takes_floating(*names: str) -> Callable[[Method], Method]:

@@ -225,7 +225,7 @@ class Equation(Problem):
         params, floating = solution
         problem, equation, number = self._given(init, batches), self.method._equation, self.method.steps or 0
         if callable(equation):
-            return equation(params, outer)
+            return equation(params, outer), floating
         if not self.by_step:
             extra = () if problem.batches is None else (problem.batches(number),)
             return func.grad(problem.inner_loss)(params, outer, *extra)

@@ -80,14 +80,18 @@ class Online(Optimizer):
 
     def step(self, params: Any, grads: Any, state: dict[str, Any], value: Any = None) -> tuple[Any, dict[str, Any]]:
         """One update of the hyperparameters, and one of the parameters with them; both optimizers get `value`."""
-        before = state["before"]
+        before, gradients = state["before"], self._gradients(params, grads)
+        structure = tree.structure(params)
+        grads = tree.unflatten(structure, gradients)
+        pairs = zip(tree.leaves(params), gradients, strict=True)
+        cotangents = tree.unflatten(structure, [zeros_like(p) if g is None else g for p, g in pairs])
         last_value = None if value is None else before["value"]
 
         def last(learned: Any) -> Any:
             return self._with(learned).step(before["params"], before["grads"], before["inner"], last_value)[0]
 
         _, pull = func.vjp(last, state["learned"])
-        learned, by = self.by.step(state["learned"], pull(grads)[0], state["by"], value)
+        learned, by = self.by.step(state["learned"], pull(cotangents)[0], state["by"], value)
         new, inner = self._with(learned).step(params, grads, state["inner"], value)
         known = before["value"] if value is None else as_tensor(value)
         now = {"params": params, "grads": grads, "inner": state["inner"], "value": known}

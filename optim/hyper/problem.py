@@ -340,6 +340,10 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method, *, compile: str 
     """
     if isinstance(method, type) or not hasattr(method, "hypergradient"):
         raise DtypeError(f"hypergradient: method is {method!r}, expected an object such as Reverse(steps=100).")
+    if not isinstance(problem, Bilevel):
+        raise DtypeError(
+            f"hypergradient: problem is {type(problem).__name__}, expected a Bilevel(inner_loss, outer_loss, init)."
+        )
     if compile is not None and thread.trace is None:
         return captured(problem, method, compile)(problem, floating("outer", outer), method)
     losses = {name: _scalar(name, getattr(problem, name)) for name in ("inner_loss", "outer_loss")}

@@ -158,3 +158,19 @@ def test_hypergradient_descent_makes_up_for_a_rate_that_is_too_small():
 def test_errors(call, text):
     with pytest.raises(ArgumentError, match=text):
         call()
+
+
+@pytest.mark.parametrize(
+    "inner", [SGD(lr=0.05), SGD(lr=0.05, momentum=0.9), Adam(lr=0.05)], ids=["sgd", "momentum", "adam"]
+)
+def test_a_parameter_without_gradient_stays_and_teaches_nothing(inner):
+    optimizer = Online(inner, by=SGD(lr=0.01))
+    alone, both = {"w": ho.tensor(START)}, {"still": ho.tensor(7.0), "w": ho.tensor(START)}
+    state, states = optimizer.init(alone), optimizer.init(both)
+    for _ in range(5):
+        g = ho.tensor(gradient(alone["w"].numpy()))
+        alone, state = optimizer.step(alone, {"w": g}, state)
+        both, states = optimizer.step(both, {"w": g, "still": None}, states)
+    assert float(both["still"]) == 7.0
+    np.testing.assert_array_equal(both["w"].numpy(), alone["w"].numpy())
+    assert float(states["learned"]["lr"]) == float(state["learned"]["lr"]) != 0.05

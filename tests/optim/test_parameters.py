@@ -5,7 +5,7 @@ import pytest
 
 import hograd as ho
 import optim
-from hograd.errors import DtypeError
+from hograd.errors import DtypeError, ShapeError
 from optim import SGD, clip, compose
 from optim.base import Hyperparameter
 from optim.hyper import Bilevel, Online, Reverse, bilevel, hypergradient
@@ -75,13 +75,13 @@ def test_whatever_trains_refuses_them(leaf, phrase):
 
     p = tree_with(leaf)
     expected = rf"\['b'\]\[1\] {phrase}, expected a floating tensor"
-    problem = Bilevel(loss, loss, init=p, optimizer=SGD(lr=0.1))
+    problem = Bilevel(loss, loss, init=tree_with(1.0), optimizer=SGD(lr=0.1))
     for call in (
         lambda: adapt(loss, p, None, inner=SGD(lr=0.1)),
         lambda: adapt(loss, p, None, inner=SGD(lr=0.1), steps=0),
         lambda: optim.LBFGS().minimize(loss, p),
         lambda: optim.NonlinearCG().search(loss, p),
-        lambda: hypergradient(problem, ho.tensor(1.0), Reverse(1)),
+        lambda: Bilevel(loss, loss, init=p, optimizer=SGD(lr=0.1)),
         lambda: hypergradient(Bilevel(loss, loss, lambda outer: p, SGD(lr=0.1)), ho.tensor(1.0), Reverse(1)),
         lambda: hypergradient(problem, p, Reverse(1)),
         lambda: clip.by_norm(p, 1.0),
@@ -125,3 +125,24 @@ def test_compiled_and_mapped_steps_take_plain_numbers():
     mapped = ho.vmap(step)({"a": ho.tensor([1.0, 2.0])})
     assert mapped["a"].tolist() == pytest.approx([0.9, 1.8])
     assert mapped["b"].tolist() == pytest.approx([1.9, 1.9])
+
+
+def test_complex_numbers_and_containers_of_the_users_own():
+    new, _ = SGD(lr=0.1).step({"a": 1 + 2j}, {"a": 1j}, {"step": 0})
+    assert new["a"].item() == pytest.approx(1 + 1.9j)
+    with pytest.raises(DtypeError, match="LBFGS: params is complex"):
+        optim.LBFGS().minimize(lambda z: (z * z).real, 1 + 2j)
+
+    class Bag(dict):
+        pass
+
+    with pytest.raises(DtypeError, match=r"params is Bag .*: containers are dict, .* and what hograd.tree.register"):
+        SGD(lr=0.1).init(Bag(a=1.0))
+
+
+@every_optimizer
+def test_gradients_of_another_shape_are_refused(opt):
+    p = {"a": ho.ones(2, 2), "b": [ho.ones(2, 1)]}
+    for shape in ((2, 2), (1,), (), (1, 2)):
+        with pytest.raises(ShapeError, match=r"grads\['b'\]\[0\] has shape .*, but params\['b'\]\[0\] has \(2, 1\)"):
+            opt.step(p, {"a": ho.ones(2, 2), "b": [ho.ones(*shape)]}, opt.init(p), value=ho.tensor(1.0))

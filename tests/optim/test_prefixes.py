@@ -9,7 +9,7 @@ import optim
 from hograd.errors import DtypeError, StructureError
 from optim import SGD, Adam, compose, constraints
 from optim.constraints import Interval
-from optim.hyper import Bilevel, Reverse, bilevel, hypergradient
+from optim.hyper import CG, GMRES, Bilevel, Dense, Implicit, Reverse, bilevel, hypergradient
 from optim.schedules import PerStep
 
 MAPPINGS = {
@@ -191,3 +191,18 @@ def test_a_hyperparameter_that_is_no_number_is_refused():
     p = {"w": ho.tensor(1.0)}
     with pytest.raises(DtypeError, match=r"SGD\.lr is str 'fast' for params\['w'\], expected a number"):
         SGD(lr={"w": "fast"}).step(p, p, {"step": 0})
+
+
+@each_kind
+@each_other_kind
+@pytest.mark.parametrize("solver", [CG(), GMRES(), Dense()], ids=["cg", "gmres", "dense"])
+def test_an_inner_equation_in_another_mapping(kind, other, solver):
+    def loss(w, a):
+        return (w["b"] - a) ** 2 + 3 * (w["a"] - 2 * a) ** 2 + w["a"] * w["b"]
+
+    def equation(w, a):
+        return other(dict(reversed(ho.func.grad(loss)(w, a).items())))
+
+    problem = Bilevel(loss, lambda w, a: w["b"] + 3 * w["a"], kind({"b": 1.0, "a": 2.0}), SGD(lr=0.1))
+    slope = hypergradient(problem, 1.0, Implicit(solver, steps=300, equation=equation)).hypergrad
+    assert float(slope) == pytest.approx(6.0)

@@ -106,6 +106,11 @@ def test_mistakes_in_a_problem_are_named(changes, phrase):
             dataclasses.replace(PROBLEM, **changes)
 
 
+def test_what_is_no_problem_is_refused():
+    with pytest.raises(DtypeError, match="hypergradient: problem is SGD, expected a Bilevel"):
+        hypergradient(SGD(lr=0.1), OUTER, Reverse(1))
+
+
 def test_a_problem_without_optimizer_says_so_when_it_is_used():
     with pytest.raises(DtypeError, match="the inner optimizer is dict, expected an Optimizer"):
         hypergradient(Bilevel(inner, judged, LARGE), OUTER, Reverse(1))
