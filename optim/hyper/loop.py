@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hograd import Tensor, tree, zeros
 from hograd.errors import ConvergenceError, DtypeError
 from optim.base import Optimizer
 from optim.hyper.captured import Captured
+from optim.hyper.divergence import sound
 from optim.hyper.problem import Bilevel, Hypergradient, Method, expect_count, hypergradient
 from optim.parameters import floating
 from optim.summary import summary
@@ -78,7 +80,7 @@ def bilevel(
         A `Solution`: the best outer variables that were seen, their loss, and its history.
 
     Raises:
-        ConvergenceError: the outer loss or its hypergradient is not finite.
+        ConvergenceError: `hypergradient` raises one, in the outer step that the message names.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -107,12 +109,14 @@ def bilevel(
     best_outer, best_value, best_info, best = outer, zeros(()), None, 0
     counted, stopped = math.inf, "steps"
     waited = 0
-    evaluate = hypergradient if compile is None else Captured(problem, method, compile)
+    evaluate = hypergradient if compile is None else partial(sound, Captured(problem, method, compile))
     with _bar(progress, steps + 1) as bar:
         for number in range(steps + 1):
-            result = evaluate(problem, outer, method)
+            try:
+                result = evaluate(problem, outer, method)
+            except ConvergenceError as error:
+                raise ConvergenceError(f"bilevel: in outer step {number}: {error}") from error
             value = float(result.value)
-            _expect_finite(number, value, result.hypergrad)
             history.append(value)
             if best_info is None or value < history[best]:
                 best_outer, best_value = tree.detach((outer, result.value))
@@ -145,17 +149,3 @@ def _bar(shown: bool, total: int) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, disable=not shown, unit="step", desc="outer")
-
-
-def _expect_finite(number: int, value: float, slope: Any) -> None:
-    if not math.isfinite(value):
-        raise ConvergenceError(
-            f"bilevel: the outer loss is {value} in outer step {number}. Lower the rate of the outer or of the inner "
-            "optimizer, or keep the outer variables in their range by `project` or by optim.constraints."
-        )
-    for path, g in zip(tree.paths(slope), tree.leaves(slope), strict=True):
-        if not bool(g.isfinite().all()):
-            raise ConvergenceError(
-                f"bilevel: the hypergradient of outer{path} is not finite in outer step {number}, though the outer "
-                f"loss is {value:.6g}. Lower the rate of the outer or of the inner optimizer."
-            )

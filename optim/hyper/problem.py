@@ -7,12 +7,15 @@ import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from hograd import Tensor, as_tensor, func, tree
 from hograd.core.levels import state as thread
 from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
 from optim.hyper.captured import captured
+from optim.hyper.divergence import expect_finite, sound
 from optim.hyper.flat import Flat, flat_for
 from optim.parameters import floating
 from optim.schedules import PerStep, Schedule
@@ -126,6 +129,9 @@ def train(problem: Bilevel, outer: Any, steps: int, *, checkpoint: Checkpoint = 
         checkpoint: what reverse mode keeps of them, as in `hograd.scan`. With checkpoints the losses must get what is
             differentiated or mapped as `outer` or as a batch.
 
+    Raises:
+        ConvergenceError: training diverges, as for `hypergradient`.
+
     >>> import hograd as ho
     >>> from optim import SGD
     >>> from optim.hyper import Reverse
@@ -134,7 +140,10 @@ def train(problem: Bilevel, outer: Any, steps: int, *, checkpoint: Checkpoint = 
     (tensor(0.7500), {'step': 2})
     """
     expect_count("steps", steps)
-    return unroll(problem, outer, steps, checkpoint)
+    with np.errstate(all="ignore"):
+        params, state = unroll(problem, outer, steps, checkpoint)
+    expect_finite(problem, outer, steps, params=params)
+    return params, state
 
 
 def unroll(
@@ -323,7 +332,13 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method, *, compile: str 
     Returns:
         (value, hypergrad, info): the outer loss, shape (); a tree like `outer`; what the method reports.
 
-    It is itself differentiable: inside `func.grad` it gives derivatives of hypergradients.
+    Raises:
+        ConvergenceError: the inner solution, the outer loss or the hypergradient is not finite; the message says from
+            which step on training diverges and names its learning rate. Inside a compiled function and under `vmap`,
+            where numbers are not looked at, they come back as they are.
+
+    NumPy's warnings about numbers that are not finite are off inside. It is itself differentiable: inside `func.grad`
+    it gives derivatives of hypergradients.
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -345,11 +360,11 @@ def hypergradient(problem: Bilevel, outer: Any, method: Method, *, compile: str 
             f"hypergradient: problem is {type(problem).__name__}, expected a Bilevel(inner_loss, outer_loss, init)."
         )
     if compile is not None and thread.trace is None:
-        return captured(problem, method, compile)(problem, floating("outer", outer), method)
+        return sound(captured(problem, method, compile), problem, floating("outer", outer), method)
     losses = {name: _scalar(name, getattr(problem, name)) for name in ("inner_loss", "outer_loss")}
     problem, outer = dataclasses.replace(problem, **losses), floating("outer", outer)
     if thread.trace is None:
-        return method.hypergradient(problem, outer)
+        return sound(lambda problem, outer, method: method.hypergradient(problem, outer), problem, outer, method)
     from hograd.program.forecast import forecast, so_far  # of use only while a program is captured
 
     first = so_far()
