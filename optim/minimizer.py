@@ -163,13 +163,13 @@ class Minimizer:
         coarsest = min((leaf.dtype.itemsize for leaf in tree.leaves(params)), default=8)
         # Half precision is too coarse for products of vectors.
         flat = flat.astype(np.promote_types(flat.dtype, np.float32))
-        evaluations = 0
+        evaluations = power = 0
 
         def evaluate(x: Any) -> tuple[float, Any]:
             nonlocal evaluations
             evaluations += 1
             slope, value = func.grad_and_value(loss)(_in_dtypes(unravel(as_tensor(x)), params), *args)
-            return float(value), tree.ravel(slope)[0].astype(flat.dtype).value
+            return float(np.ldexp(float(value), power)), np.ldexp(tree.ravel(slope)[0].astype(flat.dtype).value, power)
 
         with np.errstate(all="ignore"):
             value, gradient = evaluate(flat.value)
@@ -178,20 +178,26 @@ class Minimizer:
                     f"{type(self).__name__}: where it begins the loss is {value} and the largest element of its "
                     f"gradient {_largest(gradient)}; begin where both are finite."
                 )
+            # Of a loss so large or small that squares of its gradient leave the range, a multiple by a power of 2.
+            away = int(np.frexp(_largest(gradient))[1])
+            if abs(away) > np.finfo(flat.dtype).maxexp // 5:
+                power = -away
+                value, gradient = evaluate(flat.value)
             epsilon = float(np.finfo(f"f{coarsest}").eps)
             tolerance = TOLERANCES[coarsest] if self.tolerance is None else self.tolerance
             stationary = Stationary(lambda x: evaluate(x)[1], tolerance, epsilon)
             begun = Point(0.0, value, 0.0, flat.value, gradient)
             point, taken, reason = self._descend(evaluate, begun, stationary, 100 * epsilon)
+            value, largest = np.ldexp(point.value, -power), float(np.ldexp(_largest(point.gradient), -power))
         solution = tree.detach(_in_dtypes(unravel(as_tensor(point.x)), params))
         if reason != "gradient":
             warnings.warn(
                 f"{type(self).__name__} stopped after {taken} steps, since {REASONS[reason]}; the gradient is "
-                f"{_largest(point.gradient):.1e}. {REMEDIES[reason]}",
+                f"{largest:.1e}. {REMEDIES[reason]}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return Minimum(solution, as_tensor(point.value), _largest(point.gradient), taken, evaluations, reason)
+        return Minimum(solution, as_tensor(float(value)), largest, taken, evaluations, reason)
 
     def _descend(self, evaluate: Any, begun: Point, stationary: Stationary, slack: float) -> tuple[Point, int, str]:
         """The last point, the number of steps to it, and why no further one was taken."""

@@ -299,7 +299,7 @@ def test_an_immense_intercept_beside_ordinary_weights_leaves_these_right(solver)
 
 
 @BOTH
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e-12, 1.0, 1e12, 1e200])
 @pytest.mark.parametrize("offset", [0.0, 1.0])
 def test_the_scale_and_the_offset_of_the_loss_do_not_matter(solver, scale, offset):
     found = solver.minimize(lambda w: scale * rosenbrock(w) + offset * 1e12 * scale, ho.tensor([-1.2, 1.0]))
