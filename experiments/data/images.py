@@ -1,6 +1,5 @@
 """Images of ten classes: digits of scikit-learn, and MNIST and Fashion-MNIST from files in a local folder."""
 
-import gzip
 import itertools
 import json
 import math
@@ -150,29 +149,38 @@ def _labelled(images: Path, labels: Path) -> Labelled:
 
 def _idx(path: Path, *shape: int) -> np.ndarray:
     """The unsigned bytes of a compressed idx file, shape (n, *shape)."""
-    with _open(path, IDX_BYTES) as file, gzip.open(file) as content:
+    with _open(path, IDX_BYTES) as file:
+        rest = file.read()
+    # Unlike the module gzip, this walks through what stands before and behind the content in no time.
+    unpacking = zlib.decompressobj(wbits=31)
+
+    def unpack(count: int) -> bytes:
+        nonlocal rest
         try:
-            head = content.read(4)
-            expected = bytes((0, 0, 8, 1 + len(shape)))
-            if head != expected:
-                raise MalformedDataError(
-                    path,
-                    f"it begins with {head.hex(' ') or 'nothing'}, expected {expected.hex(' ')}: unsigned bytes "
-                    f"along {1 + len(shape)} axes",
-                )
-            lengths = np.frombuffer(content.read(4 * (1 + len(shape))), ">u4").tolist()
-            if len(lengths) != 1 + len(shape) or tuple(lengths[1:]) != shape or not 1 <= lengths[0] <= IMAGES:
-                raise MalformedDataError(
-                    path,
-                    f"its shape is {tuple(lengths)}, expected (n{''.join(f', {k}' for k in shape)}) with n from 1 "
-                    f"to {IMAGES:,}",
-                )
-            count = math.prod(lengths)
-            values = content.read(count)
-            # Asking for one more byte than there should be checks the sum, and unpacks no more than that.
-            if len(values) < count or content.read(1):
-                found = f"only {len(values):,}" if len(values) < count else "more than that"
-                raise MalformedDataError(path, f"its head tells of {count:,} bytes, but there are {found}")
-        except (EOFError, OSError, ValueError, zlib.error) as error:
+            part = unpacking.decompress(rest, count) if count else b""
+        except zlib.error as error:
             raise MalformedDataError(path, f"it cannot be unpacked: {error}") from error
+        rest = unpacking.unconsumed_tail
+        return part
+
+    head = unpack(4)
+    expected = bytes((0, 0, 8, 1 + len(shape)))
+    if head != expected:
+        raise MalformedDataError(
+            path,
+            f"it begins with {head.hex(' ') or 'nothing'}, expected {expected.hex(' ')}: unsigned bytes along "
+            f"{1 + len(shape)} axes",
+        )
+    told = unpack(4 * (1 + len(shape)))
+    lengths = np.frombuffer(told[: len(told) // 4 * 4], ">u4").tolist()
+    if len(lengths) != 1 + len(shape) or tuple(lengths[1:]) != shape or not 1 <= lengths[0] <= IMAGES:
+        wanted = f"(n{''.join(f', {k}' for k in shape)}) with n from 1 to {IMAGES:,}"
+        raise MalformedDataError(path, f"its shape is {tuple(lengths)}, expected {wanted}")
+    count = math.prod(lengths)
+    values = unpack(count)
+    if len(values) < count or unpack(1):
+        found = f"only {len(values):,}" if len(values) < count else "more than that"
+        raise MalformedDataError(path, f"its head tells of {count:,} bytes, but there are {found}")
+    if not unpacking.eof or unpacking.unused_data.strip(b"\0"):
+        raise MalformedDataError(path, "something follows it" if unpacking.eof else "it ends before its checksum")
     return np.frombuffer(values, np.uint8).reshape(lengths)
