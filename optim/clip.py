@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from hograd import Tensor, maximum, minimum, tree, where
+from hograd import Tensor, float32, maximum, minimum, tree, where
 from hograd import norm as euclidean
 from optim.base import Hyperparameter, norm
 from optim.compose import Transform
@@ -48,8 +48,8 @@ def by_norm(grads: Any, limit: Any) -> Any:
     leaves = tree.leaves(grads)
     if not leaves:
         return grads
-    length = norm(*leaves)
-    return tree.map(lambda g: _shortened(g, length, limit), grads)
+    length = norm(*map(_wide, leaves))
+    return tree.map(lambda g: _shortened(_wide(g), length, limit).astype(g.dtype), grads)
 
 
 def adaptively(grads: Any, params: Any, limit: Any, least: Any = 1e-3) -> Any:
@@ -75,11 +75,16 @@ def adaptively(grads: Any, params: Any, limit: Any, least: Any = 1e-3) -> Any:
 
     def clipped(g: Any, p: Any) -> Tensor:
         axes = tuple(range(1, g.ndim)) if g.ndim > 1 else tuple(range(g.ndim))
-        length, size = (euclidean(x, 2, axes, True) for x in (g, p))
-        return _shortened(g, length, limit * maximum(size, least))
+        length, size = (euclidean(_wide(x), 2, axes, True) for x in (g, p))
+        return _shortened(_wide(g), length, limit * maximum(size, least)).astype(g.dtype)
 
     grads, params = floating("grads", grads), floating("params", params)
     return tree.map(clipped, grads, params, names=("grads", "params"))
+
+
+def _wide(x: Any) -> Any:
+    """Half precision as single, in whose range lengths of its vectors are."""
+    return x.astype(float32) if x.dtype.itemsize < 4 else x
 
 
 def _shortened(g: Any, length: Any, limit: Any) -> Any:

@@ -53,7 +53,8 @@ def _euclidean_kernel(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     scales = SCALES.get(x.dtype)
     if scales is None:
         # Half precision: its squares are in the range of single precision.
-        return _euclidean_kernel(x.astype(np.float32), axis, keepdims).astype(x.dtype)
+        with np.errstate(over="ignore"):
+            return _euclidean_kernel(x.astype(np.float32), axis, keepdims).astype(x.dtype)
     with np.errstate(over="ignore"):
         total = _squares(x, axis, keepdims)
     if not total.shape:

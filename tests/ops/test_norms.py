@@ -162,3 +162,12 @@ def test_trust_ratios_of_huge_gradients(opt):
     w, g = ho.tensor([[3.0, 4.0], [1.0, 2.0]]), ho.tensor([[3.0, 1.0], [2.0, 4.0]])
     huge, usual = (opt.step(w, scale * g, opt.init(w))[0] for scale in (1e200, 1.0))
     same(huge, usual.numpy(), 1e-9)
+
+
+def test_half_precision_is_clipped_by_lengths_beyond_its_range(mode):
+    g = ho.tensor([6e4, 6e4], dtype=ho.float16)
+    for clipped in (lambda g: by_norm(g, 1.0), lambda g: adaptively(g, ho.ones(2, dtype=ho.float16), 0.5**0.5)):
+        found = mode(clipped)(g)
+        assert found.dtype == ho.float16
+        same(found, [0.5**0.5] * 2, 2e-3)
+    assert mode(ho.norm)(g).item() == np.inf
