@@ -12,6 +12,7 @@ from hograd import tree
 from hograd.core.dispatch import wrap
 from hograd.core.levels import enable_grad, no_grad, no_transforms
 from hograd.core.primitive import ops
+from hograd.core.restoring import silent
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError
 from hograd.func.arguments import as_tensor, name_of
@@ -198,7 +199,7 @@ class System:
             # SciPy writes to what it gives and gets.
             return self.product(Tensor(v.reshape(n).astype(b.dtype)), p, constants).numpy().copy()
 
-        with no_transforms(), np.errstate(all="ignore"):
+        with no_transforms(), silent():
             self._expect_constant(b, p, constants)
             with no_grad():
                 if not b.any():

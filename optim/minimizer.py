@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hograd import as_tensor, custom_root, func, tree
+from hograd.core.restoring import silent
 from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
 from optim.line_search import Point, strong_wolfe
 from optim.parameters import floating
@@ -171,7 +172,7 @@ class Minimizer:
             slope, value = func.grad_and_value(loss)(_in_dtypes(unravel(as_tensor(x)), params), *args)
             return float(np.ldexp(float(value), power)), np.ldexp(tree.ravel(slope)[0].astype(flat.dtype).value, power)
 
-        with np.errstate(all="ignore"):
+        with silent():
             value, gradient = evaluate(flat.value)
             if not (math.isfinite(value) and _largest(gradient) < math.inf):
                 raise ConvergenceError(

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hograd.core.restoring import silent
+
 
 class Verdict(NamedTuple):
     """What a point is.
@@ -74,6 +76,6 @@ class Stationary:
 
     def _change(self, x: Any, g: Any, unit: Any, signs: Any) -> Any:
         """How much the gradient changes to a point that is `shift` times the unit away; None where it is not finite."""
-        with np.errstate(all="ignore"):
+        with silent():
             found = abs(self.gradient((x + self.shift * unit * signs).astype(x.dtype)) - g)
         return found if np.isfinite(found).all() else None

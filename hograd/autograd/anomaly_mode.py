@@ -7,11 +7,13 @@ import os
 import sys
 import threading
 import weakref
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hograd.core.levels import state
+from hograd.core.restoring import Restoring, calling, settings
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
 from hograd.errors import AnomalyError
@@ -81,13 +83,16 @@ class Cotangents(dict[Node, Any]):
         raise AnomalyError(message + _describe(_origins.get(source)) + _first(source))
 
 
-class set_detect_anomaly:
+class set_detect_anomaly(Restoring):
     """Turn anomaly mode on or off for this thread; as a context manager, until its end.
 
     Args:
         mode: whether it is on.
         check_nan: raise where a backward pass computes a gradient that is not finite; if not, only record lines.
         check_forward: raise too where an operation makes a value that is not finite of finite ones.
+
+    It sets the mode when it is called. An exception from outside, such as Ctrl-C, that strikes after that and before a
+    `with` has begun leaves the mode set; `detect_anomaly` has no such moment.
 
     >>> import hograd as ho
     >>> with ho.autograd.set_detect_anomaly(True):
@@ -96,17 +101,15 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True, check_forward: bool = False) -> None:
-        self.before = state.anomaly
-        _switch(Watch(check_nan, check_forward) if mode else None)
+        watch = Watch(check_nan, check_forward) if mode else None
+        self.close = _ending(watch)
+        state.anomaly = watch
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *exc: object) -> None:
-        _switch(self.before)
 
-
-class detect_anomaly(set_detect_anomaly):
+class detect_anomaly(Restoring):
     """Context under which a gradient that is not finite raises, and names the forward line that it belongs to.
 
     Operations recorded under it remember where they were called, so the forward pass has to run under it as well. It
@@ -129,7 +132,11 @@ class detect_anomaly(set_detect_anomaly):
     """
 
     def __init__(self, check_nan: bool = True, check_forward: bool = False) -> None:
-        super().__init__(True, check_nan, check_forward)
+        self.watch = Watch(check_nan, check_forward)
+
+    def __enter__(self) -> None:
+        self.close = _ending(self.watch)
+        state.anomaly = self.watch
 
 
 def is_anomaly_enabled() -> bool:
@@ -142,7 +149,8 @@ def is_anomaly_check_nan_enabled() -> bool:
     return state.anomaly is not None and state.anomaly.check_nan
 
 
-_threads: weakref.WeakSet[Watch] = weakref.WeakSet()
+#: What is on in some thread.
+_watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 _lock = threading.Lock()
 _plain_init = Tensor.__init__
 
@@ -150,19 +158,31 @@ _plain_init = Tensor.__init__
 def _watched_init(self: Tensor, value: Any, node: Node | None = None, level: int = 0) -> None:
     self.value, self.node, self.level = value, node, level
     watch = state.anomaly
-    if watch is not None and node is not None and node.primitive is not None and node not in _origins:
+    if watch is None:
+        if not _watches:
+            _settle()
+    elif node is not None and node.primitive is not None and node not in _origins:
         watch.made(value, node)
 
 
-def _switch(watch: Watch | None) -> None:
-    """Set this thread's mode. While some thread has it on tensors are made in another way, so off costs nothing."""
+def _ending(watch: Watch | None) -> Any:
+    """Prepare for a mode that is about to be set; what ends it."""
+    if watch is not None:
+        _watches.add(watch)
+        _settle()
+    return settings([(state, "anomaly", state.anomaly)], calling(partial(_end, watch)))
+
+
+def _end(watch: Watch | None) -> None:
+    if watch is not None:
+        _watches.discard(watch)
+    _settle()
+
+
+def _settle() -> None:
+    """While some thread has the mode on tensors are made in another way, so off costs nothing."""
     with _lock:
-        if state.anomaly is not None:
-            _threads.discard(state.anomaly)
-        if watch is not None:
-            _threads.add(watch)
-        state.anomaly = watch
-        Tensor.__init__ = _watched_init if _threads else _plain_init  # type: ignore[method-assign]
+        Tensor.__init__ = _watched_init if _watches else _plain_init  # type: ignore[method-assign]
 
 
 def _fault(value: Any) -> str | None:

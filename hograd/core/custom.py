@@ -12,14 +12,13 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hograd import tree
 from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import backward_pass, below, unbroadcast
 from hograd.core.levels import Level, level_of, no_grad, state
 from hograd.core.primitive import kernels, ops
 from hograd.core.replay import replay, restore, seen, watched
+from hograd.core.restoring import silent
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.errors import ArgumentError, DtypeError, GradientError, LevelError, ShapeError
@@ -335,7 +334,7 @@ def _push(call: Call, args: Values, number: int, mapped: frozenset[int]) -> tupl
     primals = [arg.value if at else bare(arg) for arg, at in zip(args, inside, strict=True)]
     tangents = [wrap(arg.tangent) if at else None for arg, at in zip(args, inside, strict=True)]
     outputs, residue = interpret(call, primals, mapped)
-    with np.errstate(all="ignore"):
+    with silent():
         pushed = push(call, residue, tangents, [wrap(y) for y in outputs], [wrap(x) for x in primals])
     return [
         y

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import no_grad, state
 from hograd.core.primitive import fused_rules, kernels, ops
+from hograd.core.restoring import silent
 from hograd.core.tape import FREED, Node
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, FreedGraphError, ShapeError
@@ -57,7 +56,7 @@ def backward_pass(
     if create_graph:
         state.floor = state.base
     try:
-        with np.errstate(all="ignore"):
+        with silent():
             for node in order:
                 g = cotangents.pop(node, None)
                 if g is None:

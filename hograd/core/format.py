@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hograd.backend import to_numpy
+from hograd.core.restoring import silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _signed(text: str) -> str:
 
 def _float_texts(array: np.ndarray, options: _Options) -> tuple[list[str], int]:
     """All numbers in the notation that the finite ones other than zero call for, and the width of these."""
-    with np.errstate(over="ignore"):  # an extended float beyond the range of float64 is printed as inf
+    with silent():  # an extended float beyond the range of float64 is printed as inf
         values = array.ravel().astype(np.float64)
     deciding = np.isfinite(values) & (values != 0)
     magnitudes = np.abs(values[deciding])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hograd.backend import RAW, is_number
 from hograd.core.dispatch import apply, bare, namespace_of
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import Primitive, kernels, ops
+from hograd.core.restoring import silent
 from hograd.core.tape import leaf
 from hograd.core.tensor import Dual, Tensor
 from hograd.errors import LevelError
@@ -38,7 +37,7 @@ def push_forward(primitive: Primitive, args: Any, params: dict[str, Any], number
     if not primitive.differentiable:
         return answer
     # As the backward pass, silently: where a derivative is infinite, the value has no need to be.
-    with np.errstate(all="ignore"):
+    with silent():
         tangent = tangent_of(primitive, tangents, (answer, *primals), params, raw)
     return answer if tangent is None else Dual(answer, bare(tangent), number)
 

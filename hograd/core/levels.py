@@ -6,19 +6,20 @@ inner transforms lie above outer ones. Level 0 is the eager tape and is always o
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
+
+from hograd.core.restoring import Restoring, settings, temporarily
 
 OFF = sys.maxsize
 
 _numbers = itertools.count(1)
 
 
-class Level:
+class Level(Restoring):
     """One running transform.
 
     `raw` holds, for a tape, as long as every value recorded on it is a plain array: its backward pass
@@ -39,15 +40,15 @@ class Level:
         self.has_leaves = False
 
     def __enter__(self) -> Level:
-        state.stack.append((self, state.floor, state.base))
+        stack, floor, base = state.stack, state.floor, state.base
+        self.close = settings(
+            [(state, "stack", stack), (state, "floor", floor), (state, "base", base), (state, "ending", state.ending)]
+        )
         if self.kind == "tape":
-            if state.floor == OFF:
-                state.base = self.number
-            state.floor = state.base
+            state.base = base = self.number if floor == OFF else base
+            state.floor = base
+        state.stack = [*stack, self]
         return self
-
-    def __exit__(self, *exc: object) -> None:
-        _, state.floor, state.base = state.stack.pop()
 
 
 class State(threading.local):
@@ -56,7 +57,8 @@ class State(threading.local):
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
     there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
     this thread's random draws; it is made when it is first used. `watches` are evaluations whose draws are being
-    noted. `trace` is the capture of a program that is running.
+    noted. `trace` is the capture of a program that is running. `ending` is called where the innermost `no_grad` or
+    `enable_grad` ends.
     """
 
     floor = 0
@@ -65,9 +67,10 @@ class State(threading.local):
     anomaly: Any = None
     trace: Any = None
     generator: Any = None
+    ending: Any = dict
 
     def __init__(self) -> None:
-        self.stack: list[tuple[Level, int, int]] = []
+        self.stack: list[Level] = []
         self.watches: list[Any] = []
 
 
@@ -76,7 +79,7 @@ state = State()
 
 def level_of(number: int) -> Level | None:
     """The open level with this number, or None if it is closed (or the eager tape)."""
-    for level, _, _ in reversed(state.stack):
+    for level in reversed(state.stack):
         if level.number == number:
             return level
     return None
@@ -84,19 +87,19 @@ def level_of(number: int) -> Level | None:
 
 def innermost() -> Level | None:
     """The level opened last, or None outside every transform."""
-    return state.stack[-1][0] if state.stack else None
+    return state.stack[-1] if state.stack else None
 
 
 def tape_for_leaf(number: int | None) -> int:
     """The innermost open tape (below level `number`, if given), for a new leaf; 0 is the eager one."""
-    for level, _, _ in reversed(state.stack):
+    for level in reversed(state.stack):
         if level.kind == "tape" and (number is None or level.number < number):
             level.has_leaves = True
             return level.number
     return 0
 
 
-class set_grad_enabled:
+class set_grad_enabled(Restoring):
     """Context manager, decorator or plain call that turns recording on or off for this thread.
 
     Args:
@@ -104,6 +107,9 @@ class set_grad_enabled:
 
     Inside `func.grad` it concerns the function being differentiated, as in PyTorch: `no_grad` around a transform
     does not stop the transform, `no_grad` inside its function makes that part a constant.
+
+    It sets the mode when it is called. An exception from outside, such as Ctrl-C, that strikes after that and before
+    a `with` has begun leaves the mode set; `no_grad` and `enable_grad` have no such moment.
 
     >>> import hograd as ho
     >>> x = ho.tensor(1.0, requires_grad=True)
@@ -116,26 +122,26 @@ class set_grad_enabled:
     def __init__(self, mode: bool) -> None:
         self.mode = bool(mode)
         self.before = state.floor
-        state.floor = state.base if mode else OFF
+        self.close = partial(setattr, state, "floor", self.before)
+        state.floor = state.base if self.mode else OFF
 
     def __enter__(self) -> None:
         state.floor = state.base if self.mode else OFF
-
-    def __exit__(self, *exc: object) -> None:
-        state.floor = self.before
 
     def __call__(self, function: Any) -> Any:
         state.floor = self.before
         return _decorate(function, lambda: set_grad_enabled(self.mode))
 
 
-class _GradMode:
+class _GradMode(Restoring):
     """A reusable, reentrant context manager and decorator for one setting of grad mode."""
 
     enabled: bool
+    #: Each end belongs to the beginning that is innermost in its thread, whichever object it is of.
+    close: Any = property(partial(getattr, state, "ending"))
 
     def __init__(self, function: Any = None) -> None:
-        self.before: list[int] = []
+        pass
 
     def __new__(cls, function: Any = None) -> Any:
         if function is not None:
@@ -143,11 +149,8 @@ class _GradMode:
         return super().__new__(cls)
 
     def __enter__(self) -> None:
-        self.before.append(state.floor)
+        state.ending = settings([(state, "floor", state.floor), (state, "ending", state.ending)])
         state.floor = state.base if self.enabled else OFF
-
-    def __exit__(self, *exc: object) -> None:
-        state.floor = self.before.pop()
 
     def __call__(self, function: Any) -> Any:
         return _decorate(function, type(self))
@@ -224,12 +227,6 @@ def _decorate(function: Any, context: Any) -> Any:
     return wrapper
 
 
-@contextlib.contextmanager
-def no_transforms() -> Iterator[None]:
+def no_transforms() -> temporarily:
     """Run as if no transform were open and nothing captured: what is computed from arrays is no part of it."""
-    before = state.stack, state.floor, state.base, state.trace
-    state.stack, state.floor, state.base, state.trace = [], 0, 0, None
-    try:
-        yield
-    finally:
-        state.stack, state.floor, state.base, state.trace = before
+    return temporarily((state, "stack", []), (state, "floor", 0), (state, "base", 0), (state, "trace", None))

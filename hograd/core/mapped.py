@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hograd.core.batching import without_elements
@@ -12,6 +12,7 @@ from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import kernels, ops
 from hograd.core.replay import hidden, repeated, undone, watched
+from hograd.core.restoring import temporarily
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import LevelError
 
@@ -64,14 +65,12 @@ def _map_nothing(
     return [Batched(bare(y), number) for y in outputs], Nothing(constant)
 
 
-@contextlib.contextmanager
-def each_by_itself(level: Level | None) -> Iterator[Callable[[], Any]]:
+def each_by_itself(level: Level | None) -> Any:
     """While a vmap's elements are gone through by other means, random draws do not see it, but its `randomness`."""
     if level is None or level.randomness == "error":
-        yield contextlib.nullcontext
-        return
-    with hidden(lambda one: one.origin == level.origin):
-        yield contextlib.nullcontext if level.randomness == "different" else repeated()
+        return contextlib.nullcontext(contextlib.nullcontext)
+    given = contextlib.nullcontext if level.randomness == "different" else repeated()
+    return temporarily(*hidden(lambda one: one.origin == level.origin), given=given)
 
 
 def _element(value: Any, index: int) -> Any:

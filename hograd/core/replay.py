@@ -16,12 +16,13 @@ do not touch what is drawn, and what was drawn since is not drawn again.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from hograd.core.levels import Level, state
+from hograd.core.restoring import Setting, settings, temporarily
 
 
 class Random:
@@ -30,7 +31,8 @@ class Random:
     Attributes:
         generator: the thread's when it began; None if there was none, nor is.
         thread: the one that it ran on.
-        states: generators that it drew from, by identity, with their states before.
+        states: of the generators that it drew from, by the identity of what counts their bits: that, and its state
+            before.
         visible: origins of the vmaps that its draws saw.
         place: in the draws of the function that is being captured, or None.
     """
@@ -38,9 +40,9 @@ class Random:
     __slots__ = ("generator", "place", "states", "thread", "visible")
 
     def __init__(self) -> None:
-        self.generator = state.generator
+        self.generator: Any = state.generator
         self.thread = threading.get_ident()
-        self.states: dict[int, tuple[Any, Any]] = {}
+        self.states: dict[int, tuple[Any, str, Any]] = {}
         self.visible = frozenset([level.origin for level in seen()])
         self.place = None if state.trace is None else state.trace.place
 
@@ -49,30 +51,23 @@ def seen() -> list[Level]:
     """The vmaps that draws see now, the outermost first."""
     # The derivative of a compiled function is captured with the draws of its forward, which saw those around it.
     outside = 0 if state.trace is None else state.trace.outer_level
-    open_ = [level for level, _, _ in state.stack if level.kind == "vmap" and level.origin > outside]
+    open_ = [level for level in state.stack if level.kind == "vmap" and level.origin > outside]
     # Where one goes on within itself, as a rule within a backward pass does, it shows once.
     last = {level.origin: level for level in open_}
     return [level for level in open_ if last[level.origin] is level]
 
 
-@contextlib.contextmanager
-def hidden(chosen: Callable[[Level], bool]) -> Iterator[None]:
-    """Have draws not see some vmaps that are open."""
-    levels = [level for level, _, _ in state.stack if level.kind == "vmap" and chosen(level)]
-    for level in levels:
-        level.kind = "loop"
-    try:
-        yield
-    finally:
-        for level in levels:
-            level.kind = "vmap"
+def hidden(chosen: Callable[[Level], bool]) -> list[Setting]:
+    """What has draws not see some vmaps that are open."""
+    return [(level, "kind", "loop") for level in state.stack if level.kind == "vmap" and chosen(level)]
 
 
 def draws_from(generator: Any) -> None:
     """Note that a generator is about to be drawn from."""
+    bits = generator.bit_generator
     for random in state.watches:
-        if id(generator) not in random.states:
-            random.states[id(generator)] = generator, generator.bit_generator.state
+        if id(bits) not in random.states:
+            random.states[id(bits)] = bits, "state", bits.state
 
 
 def begins_with(generator: Any) -> None:
@@ -82,75 +77,63 @@ def begins_with(generator: Any) -> None:
         random.generator = random.generator or generator
 
 
-@contextlib.contextmanager
-def watched() -> Iterator[Random]:
-    """Note what the draws of an evaluation depend on."""
+def watched() -> temporarily:
+    """Note what the draws of an evaluation depend on, in a `Random`."""
     random = Random()
-    state.watches.append(random)
-    try:
-        yield random
-    finally:
-        state.watches.remove(random)
+    return temporarily((state, "watches", [*state.watches, random]), given=random)
 
 
-@contextlib.contextmanager
-def undone() -> Iterator[None]:
+def undone() -> temporarily:
     """Have draws leave no trace: afterwards the same are made again."""
-    with watched() as random:
-        try:
-            yield
-        finally:
-            restore(random)
+    random = Random()
+    changes: list[Setting] = [(state, "watches", [*state.watches, random])]
+    if random.place is not None:
+        changes.append((state.trace, "place", random.place))
+    return temporarily(*changes, later=beginnings(random))
+
+
+def beginnings(random: Random) -> Iterable[Setting]:
+    """What has all generators draw as when an evaluation began; read when it has ended."""
+    generator = zip([state], ["generator"], map(getattr, [random], ["generator"]), strict=True)
+    return chain(generator, chain.from_iterable(map(dict.values, [random.states])))
 
 
 def restore(random: Random) -> None:
     """Have all generators draw as when an evaluation began."""
-    state.generator = random.generator
-    for generator, before in random.states.values():
-        generator.bit_generator.state = before
+    settings(beginnings(random))()
     if random.place is not None:
         state.trace.place = random.place
 
 
-@contextlib.contextmanager
-def replay(random: Random, *, again: bool = False) -> Iterator[None]:
+def replay(random: Random, *, again: bool = False) -> temporarily:
     """Repeat the draws of an evaluation, and then go on from where all generators are.
 
     `again`: what is computed meanwhile has been computed before and was not kept; a program that is being captured
     computes it twice.
     """
-    trace, watches, generator = state.trace, state.watches, state.generator
-    scope, place = (0, None) if trace is None else (trace.scope, trace.place)
-    now = [(drawn, drawn.bit_generator.state) for drawn, _ in random.states.values()]
-    if trace is not None:
-        trace.scope = next(trace.scopes) if again else scope
-        trace.place = random.place or trace.constants_drawn()
-    # What is drawn now has been drawn: an evaluation around it is not to take it for its own.
-    state.watches = []
     own = random.thread == threading.get_ident()
-    for drawn, before in random.states.values():
-        if own or drawn is not random.generator:
-            drawn.bit_generator.state = before
-    state.generator = random.generator if own else _copy(random)
-    try:
-        with hidden(lambda level: level.origin not in random.visible):
-            yield
-    finally:
-        state.generator, state.watches = generator, watches
-        for drawn, after in now:
-            if own or drawn is not random.generator:
-                drawn.bit_generator.state = after
-        if trace is not None:
-            trace.scope, trace.place = scope, place
+    kept = None if own or random.generator is None else random.generator.bit_generator
+    changes: list[Setting] = [
+        *[setting for setting in random.states.values() if setting[0] is not kept],
+        (state, "generator", random.generator if own else _copy(random)),
+        # What is drawn now has been drawn: an evaluation around it is not to take it for its own.
+        (state, "watches", []),
+        *hidden(lambda level: level.origin not in random.visible),
+    ]
+    trace = state.trace
+    if trace is not None:
+        changes.append((trace, "scope", next(trace.scopes) if again else trace.scope))
+        changes.append((trace, "place", random.place or trace.constants_drawn()))
+    return temporarily(*changes)
 
 
 def _copy(random: Random) -> Any:
     """A generator that draws as that of another thread did, which goes on meanwhile."""
-    if id(random.generator) not in random.states:
+    if random.generator is None or id(random.generator.bit_generator) not in random.states:
         return random.generator
-    kind = type(random.generator.bit_generator)
-    copy = type(random.generator)(kind(0))
-    copy.bit_generator.state = random.states[id(random.generator)][1]
+    bits, _, before = random.states[id(random.generator.bit_generator)]
+    copy = type(random.generator)(type(bits)(0))
+    copy.bit_generator.state = before
     return copy
 
 
@@ -169,14 +152,11 @@ def repeated() -> Callable[[], Any]:
     """
     first: list[Random] = []
 
-    @contextlib.contextmanager
-    def once() -> Iterator[None]:
+    def once() -> temporarily:
         if first:
-            with replay(first[0]):
-                yield
-        else:
-            with watched() as random:
-                yield
-            first.append(random)
+            return replay(first[0])
+        watching = watched()
+        first.append(watching.given)
+        return watching
 
     return once

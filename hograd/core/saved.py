@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hograd.core.custom import Residue
 from hograd.core.dispatch import RAW
+from hograd.core.restoring import Restoring, calling, settings
 from hograd.core.tape import Node, Packed, watch
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, GradientError, ShapeError
@@ -21,7 +23,7 @@ class _Hooks(threading.local):
 _hooks = _Hooks()
 
 
-class saved_tensors_hooks:
+class saved_tensors_hooks(Restoring):
     """Context in which what operations save for the backward pass is kept as `pack_hook` returns it.
 
     It concerns the operations of this thread that are recorded inside it; of nested contexts the innermost acts. What
@@ -57,12 +59,10 @@ class saved_tensors_hooks:
         self.hooks = (pack_hook, unpack_hook)
 
     def __enter__(self) -> None:
-        _hooks.stack.append(self.hooks)
+        # Watching alone does nothing, so that it may begin earlier and, where Ctrl-C strikes, end later.
+        self.close = settings([(_hooks, "stack", _hooks.stack)], calling(partial(watch, _pack, False)))
         watch(_pack, True)
-
-    def __exit__(self, *exc: object) -> None:
-        watch(_pack, False)
-        _hooks.stack.pop()
+        _hooks.stack = [*_hooks.stack, self.hooks]
 
 
 class _Kept:
@@ -96,11 +96,12 @@ def _pack(node: Node) -> None:
         return _Kept(pack(Tensor(array)), tuple(array.shape), array.dtype)
 
     # What the hook itself may record is saved as it is.
-    _hooks.stack.append(None)
+    before = _hooks.stack
+    _hooks.stack = [*before, None]
     try:
         packed = close(saved)
     finally:
-        _hooks.stack.pop()
+        _hooks.stack = before
 
     def opened() -> tuple[Any, ...]:
         return _open(packed, unpack)

@@ -65,7 +65,7 @@ class Again(TreeCall):
                 inputs = [ops.after(x, weights[0]) for x in inputs]
             values, f = self._taken_apart(inputs)
             tape = Recording(values, at_once=True)
-            with replay(residue.random, again=True), tape:
+            with replay(residue.random, again=True), tape.open():
                 outputs = f(*tape.inputs)
             if [tuple(y.shape) for y in outputs] != [tuple(g.shape) for g in weights]:
                 raise GradientError(

@@ -42,14 +42,9 @@ class Recording:
             self.inputs = [_fresh(x, self.number, batches) for x in values]
             self.nodes = [self._unbatch(x).node for x in self.inputs]
 
-    def __enter__(self) -> Recording:
-        if self.shared is None:
-            self.level.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.shared is None:
-            self.level.__exit__(*exc)
+    def open(self) -> Any:
+        """The context in which the function runs."""
+        return self.level if self.shared is None else nullcontext()
 
     def strip(self, value: Any) -> Any:
         """An output as the code outside sees it."""
@@ -110,7 +105,7 @@ class Recording:
 def _recording_tape() -> tuple[int, list[tuple[int, int]]] | None:
     """The innermost open tape, if only vmaps were opened since and it is recording, and those vmaps."""
     batches: list[tuple[int, int]] = []
-    for level, _, _ in reversed(state.stack):
+    for level in reversed(state.stack):
         if level.kind == "tape":
             if state.floor != OFF and level.number >= state.floor:
                 return level.number, batches[::-1]

@@ -42,7 +42,7 @@ def grad_and_value(
         values, structure = inputs_of(chosen, "argument")
         tape = Recording(values, at_once=True)
         aux = None
-        with tape:
+        with tape.open():
             y = f(*replaced(tree.unflatten(structure, tape.inputs)), **kwargs)
             if has_aux:
                 if not isinstance(y, tuple) or len(y) != 2:
@@ -118,7 +118,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     values, structure = inputs_of(primals, "primals")
     tape = Recording(values, at_once=False)
     aux = None
-    with tape:
+    with tape.open():
         result = f(*tree.unflatten(structure, tape.inputs))
         if has_aux:
             result, aux = result

@@ -7,14 +7,14 @@ import gc
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from hograd.backend import RAW, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
-from hograd.core.replay import undone
+from hograd.core.replay import Random, beginnings
+from hograd.core.restoring import calling, silent, temporarily
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.core.traced import Slot, Traced, user_line
@@ -126,6 +126,12 @@ class Trace:
                 line = line or at
         return line
 
+    def end(self) -> None:
+        """Leave nothing changed outside."""
+        # Nodes lead to values of the program, and those to the trace: no circle is to keep what they were made with.
+        self.inside.clear()
+        self.restore()
+
     def operand(self, value: Any) -> Any:
         """A constant as an operand: the same array is the same slot."""
         if is_number(value):
@@ -224,21 +230,16 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-@contextlib.contextmanager
-def tracing(trace: Trace | None = None) -> Iterator[Any]:
+def tracing(trace: Trace | None = None) -> temporarily:
     """A trace to which operations of this thread go; transforms that are running outside are out of sight."""
-    before = state.stack, state.floor, state.base, state.trace
-    trace = trace or Trace()
-    state.stack, state.floor, state.base, state.trace = [], 0, 0, trace
-    try:
+    trace, random = trace or Trace(), Random()
+    return temporarily(
+        *[(state, "stack", []), (state, "floor", 0), (state, "base", 0), (state, "trace", trace)],
+        (state, "watches", [*state.watches, random]),
+        given=trace,
         # Capturing draws nothing, the run that follows does.
-        with undone():
-            yield trace
-    finally:
-        state.stack, state.floor, state.base, state.trace = before
-        # Nodes lead to values of the program, and those to the trace: no circle is to keep what they were made with.
-        trace.inside.clear()
-        trace.restore()
+        later=chain(beginnings(random), calling(trace.end)),
+    )
 
 
 @contextlib.contextmanager
@@ -284,7 +285,7 @@ def capture(
         passes: names of those that the steps of its loops go through, or None for all.
         fast_math: whether what rewrites and runs the program may change numbers.
     """
-    with np.errstate(all="ignore"), tracing() as trace:
+    with silent(), tracing() as trace:
         trace.passes, trace.fast_math = None if passes is None else tuple(passes), fast_math
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         given: list[Tensor] = [Traced(x.value) for x in inputs]

@@ -14,6 +14,7 @@ from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import ops
 from hograd.core.replay import seen
+from hograd.core.restoring import silent
 from hograd.core.traced import Traced, user_line
 from hograd.program.capture import supplying, tracing
 from hograd.program.closed import Inner, NotOneProgram
@@ -67,7 +68,7 @@ def with_draws_ahead(
     trace = state.trace
     if seen():
         raise NotOneProgram("random numbers are drawn inside vmap")
-    with np.errstate(all="ignore"), tracing(_Recording(trace)) as recording:
+    with silent(), tracing(_Recording(trace)) as recording:
         inputs = [recording.input(x, user_line()) for x in examples]
         function(*[Traced(x.value) for x in inputs])
         draws: list[Draw] = recording.recorded

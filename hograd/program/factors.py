@@ -10,10 +10,9 @@ import heapq
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hograd.core.levels import state
 from hograd.core.primitive import primitives
+from hograd.core.restoring import silent
 from hograd.program.expressions import readers
 from hograd.program.invariants import absorbed, stacked
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
@@ -280,7 +279,7 @@ def _without_constants(program: Program) -> Program:
         source, side = takeable[x]
         value, other = constants[source.operands[side]], source.operands[1 - side]
         operands = [constants[v] if v != x else value for v in at.operands]
-        with np.errstate(all="ignore"):
+        with silent():
             constants[fresh] = at.primitive.kernel(*operands, **at.params)
         kinds[fresh] = kinds[fresh + 1] = kinds[at.output]
         replaced = tuple(other if i == place else v for i, v in enumerate(at.operands))

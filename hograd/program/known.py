@@ -11,6 +11,7 @@ import numpy as np
 from hograd import func
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import no_transforms
+from hograd.core.restoring import silent
 from hograd.program.factors import passes_of_steps
 from hograd.program.ir import Instruction, Literal, Program, dead_code, evaluate
 from hograd.program.loops import LOOP, PART, needed
@@ -123,6 +124,6 @@ def _for_all_steps(
         instructions=tuple(at for at in instructions if at.output in live),
         constants={s: v for s, v in fixed.items() if s in live},
     )
-    with no_transforms(), np.errstate(all="ignore"):
+    with no_transforms(), silent():
         answers = func.vmap(lambda *rows: [wrap(y) for y in evaluate(part, rows)])(*[stacks[s] for s in inputs])
         return [np.ascontiguousarray(bare(y)) for y in answers]

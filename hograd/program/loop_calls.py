@@ -15,6 +15,7 @@ from hograd.core.custom import evaluate as evaluate_call
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import ops
+from hograd.core.restoring import silent
 from hograd.core.traced import Traced, user_line
 from hograd.program.closed import Closed, closed, example_of
 from hograd.program.derived import ProgramCall, Residue, Settings, Staged
@@ -176,7 +177,7 @@ def outside(program: Any, consts: int, values: Values) -> list[Any]:
 def apply_here(at: Instruction, operands: Sequence[Any]) -> Any:
     """An instruction of another program, in the one that is being captured."""
     if all(type(bare(x)) is not Traced for x in operands):
-        with np.errstate(all="ignore"):
+        with silent():
             return at.primitive.kernel(*map(bare, operands), **at.params)
     return state.trace.record(at.primitive, operands, at.params)
 

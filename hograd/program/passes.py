@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hograd.core.primitive import primitives
+from hograd.core.restoring import silent
 from hograd.program.flattening import flattening
 from hograd.program.ir import Instruction, Kind, Literal, Program, dead_code
 from hograd.program.linear import linear
@@ -43,7 +44,7 @@ def constant_folding(program: Program) -> Program:
             kept.append(at)
             continue
         args = [x.value if type(x) is Literal else constants[x] for x in at.operands]
-        with np.errstate(all="ignore"):
+        with silent():
             constants[at.output] = at.primitive.kernel(*args, **at.params)
     return program.with_(instructions=tuple(kept), constants=constants)
 

@@ -7,8 +7,7 @@ import linecache
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from hograd.core.restoring import silent
 from hograd.program.borders import with_wider_slices
 from hograd.program.ir import Program
 from hograd.program.level1 import FlatGenerator
@@ -62,5 +61,5 @@ class Replay:
 
 
 def _quiet(buffers: list[Any]) -> tuple[contextvars.Context, list[Any]]:
-    with np.errstate(all="ignore"):
+    with silent():
         return contextvars.copy_context(), buffers

@@ -14,6 +14,7 @@ from hograd import Tensor, as_tensor, func, graph, tree
 from hograd.core.levels import no_transforms
 from hograd.core.levels import state as thread
 from hograd.core.primitive import ops
+from hograd.core.restoring import silent
 from hograd.errors import (
     ArgumentError,
     ConvergenceError,
@@ -300,7 +301,7 @@ class LinearSystem(System):
             report.memory = max(report.memory, graph.memory_report(residual).total.bytes)
             return residual
 
-        with no_transforms(), np.errstate(all="ignore"):
+        with no_transforms(), silent():
             # Recorded once, pulled back through again and again.
             missed, pull = func.vjp(left, y)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hograd.core.restoring import silent
+
 FLOAT32, FLOAT64, BOOL, INT64 = (np.dtype(t) for t in (np.float32, np.float64, np.bool_, np.int64))
 POINTER = "ptr"
 
@@ -52,7 +54,7 @@ def number(value: Any, dtype: Any) -> str:
         return "true" if value else "false"
     if dtype == INT64:
         return str(int(value))
-    with np.errstate(all="ignore"):
+    with silent():
         exact = float(dtype.type(value))
     return "0x" + struct.pack(">d", exact).hex().upper()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.core.restoring import silent
 from hograd.errors import IndexingError
 from hograd.program.ir import Literal, Program
 from hograd.program.native import threads
@@ -258,7 +259,7 @@ class Call:
 
     def __call__(self, values: Values) -> None:
         given = [x(values) if type(x) is Reading else x for x in self.reads]
-        with np.errstate(all="ignore"):
+        with silent():
             answer = self.kernel(*given, **self.params)
         if isinstance(answer, list):
             # Several, of a loop.
