@@ -14,6 +14,7 @@ import numpy as np
 
 from hograd.backend import scalarize
 from hograd.core.primitive import kernels
+from hograd.core.restoring import silent
 from hograd.ops.scipy import scipy_function
 
 #: Below it the first term of the series at 0 is the function, to rounding.
@@ -66,7 +67,7 @@ def _mended(name: str, scipy_kernel: Callable[[Any], Any], order: float, x: Any)
     y = np.array(scipy_kernel(x), np.float64)
     even = order % 1 == 0
     size = np.abs(z) if even and name in ("jv", "iv", "ive") else z
-    with np.errstate(all="ignore"):
+    with silent():
         large = size > _from(name, order)
         if np.any(large):
             y[large] = _far(name, size[large], order)

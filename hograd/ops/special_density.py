@@ -18,6 +18,7 @@ from hograd.backend import scalarize
 from hograd.core.declare import elementwise
 from hograd.core.dispatch import call
 from hograd.core.primitive import kernels, register
+from hograd.core.restoring import silent
 from hograd.ops.scipy import scipy_function
 
 _gamma, _gammaln, _beta, _betaln = (scipy_function(name) for name in ("gamma", "gammaln", "beta", "betaln"))
@@ -86,7 +87,7 @@ def _power(x: Any, exponent: Any, factor: Any) -> Any:
 def _gamma_density_kernel(a: Any, b: Any, order: int, k: int) -> Any:
     dtype = np.result_type(a, b)
     a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
-    with np.errstate(all="ignore"):
+    with silent():
         end, far = b == 0, b == math.inf
         z = np.where(end | far, 1.0, b)
         density = _density(a, z, k)
@@ -107,7 +108,7 @@ def _gamma_density_kernel(a: Any, b: Any, order: int, k: int) -> Any:
 def _beta_density_kernel(a: Any, b: Any, x: Any, i: int, j: int, k: int, n: int) -> Any:
     dtype = np.result_type(a, b, x)
     a, b, x = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (a, b, x)))
-    with np.errstate(all="ignore"):
+    with silent():
         low, high = x == 0, x == 1
         z = np.where(low | high, 0.5, x)
         log_x, log_rest = np.log(z), np.log1p(-z)

@@ -258,7 +258,7 @@ def compile(
         backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`), in which NumPy
             computes only what has no loops of its own here (linear algebra, sorting, convolutions ...). Machine code
             has exponentials and the like of its own, which differ from NumPy's by a few units in the last place. It is
-            kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache.
+            kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache: a folder that nobody else may write to.
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
         cache_size: how many programs are kept; the one that was not used for longest goes first.

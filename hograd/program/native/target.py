@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -91,18 +92,26 @@ class Library:
 
     def __init__(self, text: str) -> None:
         key = _key(text, *map(str, machine()))
-        code = cache.load(key)
-        if code is None:
-            code = _compiled(text)
-            cache.store(key, code)
-        try:
-            self.code = Code(code)
-        except NotLoadable:
-            self.code = _Engine(code)
+        stored = cache.load(key)
+        if stored is not None:
+            # What LLVM refuses is compiled anew.
+            with contextlib.suppress(RuntimeError):
+                self.code = _loaded(stored)
+                return
+        code = _compiled(text)
+        cache.store(key, code)
+        self.code = _loaded(code)
 
     def address(self, name: str) -> int:
         """Where a function begins."""
         return self.code.address(name)
+
+
+def _loaded(code: bytes) -> Any:
+    try:
+        return Code(code)
+    except NotLoadable:
+        return _Engine(code)
 
 
 class _Engine:
@@ -120,4 +129,5 @@ class _Engine:
 def _key(*parts: str) -> str:
     import llvmlite
 
-    return hashlib.sha256("\0".join([*parts, llvmlite.__version__]).encode()).hexdigest()
+    version = sys.modules["hograd"].__version__
+    return hashlib.sha256("\0".join([*parts, version, llvmlite.__version__]).encode()).hexdigest()
