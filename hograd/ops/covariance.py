@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import beside, tensor_of
+from hograd.ops.checked import within
 from hograd.ops.create import linspace
 from hograd.ops.losses import extremes
 
@@ -33,12 +35,13 @@ def _centred(x: Any, fweights: Any, aweights: Any, name: str) -> tuple[Tensor, A
         if given is None:
             continue
         given = tensor_of(given, name)
-        if (kind == "fweights" and given.dtype.kind not in "iu") or extremes(given)[0] < 0:
+        least = 0 if kind == "aweights" or given.dtype.kind in "iu" else math.inf
+
+        def refused(low: float, _: float, kind: str = kind, dtype: Any = given.dtype) -> Exception:
             what = "whole numbers" if kind == "fweights" else "numbers"
-            raise ArgumentError(
-                f"{name}: {kind} are {given.dtype} from {extremes(given)[0]:g}, expected {what} of at least 0."
-            )
-        given = beside(x, ops.astype(tensor_of(given, name), x.dtype))
+            return ArgumentError(f"{name}: {kind} are {dtype} from {low:g}, expected {what} of at least 0.")
+
+        given = beside(x, ops.astype(within(given, least, math.inf, refused), x.dtype))
         if tuple(given.shape) != (x.shape[1],):
             raise ShapeError(f"{name}: weights have shape {tuple(given.shape)}, expected ({x.shape[1]},).")
         weights = given if weights is None else weights * given

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import is_array
 from hograd.core import fast
 from hograd.core.batching import in_front, shift
 from hograd.core.declare import case, general, operation
@@ -17,6 +16,7 @@ from hograd.core.primitive import kernels, ops, register
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import tensor_of
+from hograd.ops.checked import checked
 from hograd.ops.losses import reduced
 from hograd.ops.stable import shifted
 
@@ -238,7 +238,7 @@ def cross_entropy(
             )
         shares, counts = target, None
     else:
-        ignored = check_classes(target, logits.shape, axis, ignore_index, "cross_entropy")
+        target, ignored = check_classes(target, logits.shape, axis, ignore_index, "cross_entropy")
         if weight is None and not label_smoothing and not ignored:
             count = math.prod(target.shape) if reduction == "mean" else 1
             if count and reduction in ("mean", "sum"):
@@ -299,8 +299,8 @@ def _weighted_mean(losses: Any, counts: Any) -> Any:
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
-def check_classes(target: Any, shape: Any, axis: int, ignore_index: int | None, name: str) -> bool:
-    """Whether a target is ignored; raises where one is no class, and is not `ignore_index`."""
+def check_classes(target: Any, shape: Any, axis: int, ignore_index: int | None, name: str) -> tuple[Tensor, bool]:
+    """The targets, and whether one is ignored; raises where one is no class, and is not `ignore_index`."""
     expected = tuple(shape[:axis] + shape[axis + 1 :])
     if target.shape != expected:
         raise ShapeError(
@@ -309,23 +309,26 @@ def check_classes(target: Any, shape: Any, axis: int, ignore_index: int | None, 
         )
     if target.dtype.kind not in "iu":
         raise DtypeError(f"{name}: target has dtype {target.dtype}, expected integer classes or probabilities.")
-    while isinstance(target, Tensor):
-        target = target.value
-    if not is_array(target):
-        # While a function is compiled there is nothing to look at: any target may be one that is ignored.
-        return True
-    if not target.size:
-        return False
-    if ignore_index is None or not 0 <= ignore_index < shape[axis]:
-        # Seen as unsigned, a negative class is larger than any that there is.
-        unsigned = target if target.dtype.kind == "u" else target.view(_UNSIGNED[target.dtype.itemsize])
-        if int(np.maximum.reduce(unsigned, axis=None)) < shape[axis]:
-            return False
-    named = target if ignore_index is None else target[target != ignore_index]
-    if named.size and not (named.min() >= 0 and named.max() < shape[axis]):
-        wrong = named.min() if named.min() < 0 else named.max()
-        raise IndexingError(f"{name}: target class {wrong} is out of range, expected 0 to {shape[axis] - 1}.")
-    return bool(named.size < target.size)
+    classes = shape[axis]
+    # While a function is compiled there is nothing to look at: any target may be one that is ignored.
+    ignored = ignore_index is not None
+
+    def check(array: Any) -> None:
+        nonlocal ignored
+        if ignore_index is None or not 0 <= ignore_index < classes:
+            # Seen as unsigned, a negative class is larger than any that there is.
+            unsigned = array if array.dtype.kind == "u" else array.view(_UNSIGNED[array.dtype.itemsize])
+            if not array.size or int(np.maximum.reduce(unsigned, axis=None)) < classes:
+                ignored = False
+                return
+        named = array if ignore_index is None else array[array != ignore_index]
+        if named.size and not (named.min() >= 0 and named.max() < classes):
+            wrong = named.min() if named.min() < 0 else named.max()
+            raise IndexingError(f"{name}: target class {wrong} is out of range, expected 0 to {classes - 1}.")
+        ignored = bool(named.size < array.size)
+
+    target = checked(target, check, (0, classes - 1, 0 if ignore_index is None else ignore_index))
+    return target, ignored
 
 
 @operation(
@@ -353,7 +356,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, *, ignore_index: int = -10
     """
     x, target = tensor_of(x, "nll_loss"), tensor_of(target, "nll_loss")
     axis = _class_axis(x, "nll_loss", "log-probabilities")
-    ignored = check_classes(target, x.shape, axis, ignore_index, "nll_loss")
+    target, ignored = check_classes(target, x.shape, axis, ignore_index, "nll_loss")
     counts = ops.astype(ops.ne(target, ignore_index), x.dtype) if ignored else None
     safe = target if counts is None else ops.where(ops.ne(counts, 0), target, 0)
     picked = ops.squeeze(ops.take_along_axis(x, ops.expand_dims(safe, axis), axis), axis)

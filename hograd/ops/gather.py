@@ -14,8 +14,9 @@ from hograd.core.declare import case, operation
 from hograd.core.dispatch import wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
-from hograd.errors import ArgumentError, DtypeError, LevelError, ShapeError
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axis_of, beside, tensor_of, whole
+from hograd.ops.checked import within
 
 __all__ = [
     "bincount",
@@ -341,8 +342,8 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
 
     Args:
         x: integers from 0.
-        num_classes: length of a row, above the largest number; -1 for that number and 1. Inside `vmap` it must be
-            given, and larger numbers make rows of 0.
+        num_classes: length of a row, above the largest number; -1 for that number and 1. Inside `vmap` and `compile`
+            it must be given.
 
     >>> import hograd as ho
     >>> ho.one_hot(ho.tensor([0, 2]), 3)
@@ -350,21 +351,21 @@ def one_hot(x: Any, num_classes: int = -1) -> Tensor:
             [0, 0, 1]])
     """
     x, num_classes = indices_of(x, "one_hot"), whole(num_classes, "one_hot", "num_classes")
-    try:
+    given = num_classes
+    if num_classes == -1:
         numbers = concrete(x, "one_hot() without num_classes")
-    except LevelError:
-        if num_classes == -1:
-            raise
-    else:
-        if num_classes == -1 and not numbers.size:
+        if not numbers.size:
             raise ArgumentError("one_hot: num_classes cannot be taken from no elements.")
-        low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, num_classes - 1)
-        if low < 0 or (num_classes != -1 and high >= num_classes):
-            raise ArgumentError(
-                "one_hot: class values must be non-negative and smaller than num_classes: found "
-                f"{low} to {high} for {num_classes} classes."
-            )
-        num_classes = high + 1 if num_classes == -1 else num_classes
+        num_classes = max(int(numbers.max()) + 1, 0)
+    x = within(
+        x,
+        0,
+        num_classes - 1,
+        lambda low, high: ArgumentError(
+            "one_hot: class values must be non-negative and smaller than num_classes: found "
+            f"{low:g} to {high:g} for {given} classes."
+        ),
+    )
     return ops.astype(ops.eq(ops.expand_dims(x, -1), beside(x, wrap(np.arange(num_classes)))), np.int64)
 
 

@@ -13,8 +13,9 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
 from hograd.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import beside, tensor_of
+from hograd.ops.checked import within
 from hograd.ops.create import full_like, zeros
-from hograd.ops.losses import alike, extremes, reduced
+from hograd.ops.losses import alike, reduced
 
 __all__ = ["ctc_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss"]
 
@@ -80,11 +81,14 @@ def multilabel_margin_loss(x: Any, target: Any, *, reduction: str = "mean") -> T
     classes = x.shape[-1]
     if target.dtype.kind not in "iu":
         raise DtypeError(f"multilabel_margin_loss: target has dtype {target.dtype}, expected integer classes.")
-    least, largest = extremes(target)
-    if least < -1 or largest >= classes:
-        raise IndexingError(
+    target = within(
+        target,
+        -1,
+        classes - 1,
+        lambda least, largest: IndexingError(
             f"multilabel_margin_loss: target has classes from {least:g} to {largest:g}, expected -1 to {classes - 1}."
-        )
+        ),
+    )
     given = ops.eq(ops.cumsum(ops.astype(ops.lt(target, 0), np.int64), -1), 0)
     labels = ops.where(given, target, 0)
     own = ops.expand_dims(ops.take_along_axis(x, labels, x.ndim - 1), -1)
@@ -103,9 +107,12 @@ def _lengths(lengths: Any, like: Tensor, largest: int, what: str) -> Tensor:
             f"ctc_loss: {what} have dtype {lengths.dtype} and shape {tuple(lengths.shape)}, expected whole numbers of "
             f"shape ({n},)."
         )
-    least, most = extremes(lengths)
-    if least < 0 or most > largest:
-        raise ArgumentError(f"ctc_loss: {what} are from {least:g} to {most:g}, expected 0 to {largest}.")
+    lengths = within(
+        lengths,
+        0,
+        largest,
+        lambda least, most: ArgumentError(f"ctc_loss: {what} are from {least:g} to {most:g}, expected 0 to {largest}."),
+    )
     return ops.reshape(lengths, (n,))
 
 
@@ -190,9 +197,14 @@ def ctc_loss(
         raise ShapeError(f"ctc_loss: targets have shape {tuple(targets.shape)}, expected ({n}, s).")
     if targets.shape[1] == 0:
         targets = beside(log_probs, zeros(n, 1, dtype=np.int64))
-    least, largest = extremes(targets)
-    if least < 0 or largest >= classes:
-        raise IndexingError(f"ctc_loss: targets are from {least:g} to {largest:g}, expected 0 to {classes - 1}.")
+    targets = within(
+        targets,
+        0,
+        classes - 1,
+        lambda least, largest: IndexingError(
+            f"ctc_loss: targets are from {least:g} to {largest:g}, expected 0 to {classes - 1}."
+        ),
+    )
     ends = _lengths(input_lengths, log_probs, times, "input_lengths")
     counts = _lengths(target_lengths, log_probs, targets.shape[1], "target_lengths")
     losses = -_alignments(ops.maximum(log_probs, _NEVER), targets, ends, counts, blank)

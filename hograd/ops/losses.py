@@ -18,6 +18,7 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import tensor_of
+from hograd.ops.checked import within
 
 __all__ = [
     "gaussian_nll_loss",
@@ -244,8 +245,7 @@ def gaussian_nll_loss(
             var = ops.expand_dims(var, -1)
         elif x.ndim != var.ndim or sum(v for n, v in zip(x.shape, var.shape, strict=True) if n != v) != 1:
             raise ShapeError(f"{name}: var is of incorrect size {tuple(var.shape)} for x of shape {tuple(x.shape)}.")
-    if extremes(var)[0] < 0:
-        raise ArgumentError(f"{name}: var has negative entries, expected variances.")
+    var = within(var, 0, math.inf, lambda *_: ArgumentError(f"{name}: var has negative entries, expected variances."))
     # The limit moves the value but not the derivative.
     var = var + (ops.clip(var, eps) - var).detach()
     losses = (ops.log(var) + ops.square(x - target) / var) / 2

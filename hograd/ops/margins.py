@@ -301,7 +301,7 @@ def multi_margin_loss(
     axis, classes = x.ndim - 1, x.shape[-1]
     if x.ndim == 1 and target.shape == (1,):
         target = ops.reshape(target, ())
-    check_classes(target, x.shape, axis, None, "multi_margin_loss")
+    target, _ = check_classes(target, x.shape, axis, None, "multi_margin_loss")
     own = ops.take_along_axis(x, ops.expand_dims(target, axis), axis)
     behind = ops.where(ops.indicator(target, axis, classes), 0.0, ops.relu(margin - own + x))
     losses = ops.sum(behind if p == 1 else ops.square(behind), axis) / classes

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import check_device, default_dtype, is_array, scalarize
+from hograd.backend import check_device, default_dtype, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.primitive import ops
@@ -18,6 +18,7 @@ from hograd.core.tensor import Batched, Tensor
 from hograd.core.traced import user_line
 from hograd.errors import ArgumentError, CaptureError, LevelError, ShapeError
 from hograd.ops.axes import shape_of, tensor_of
+from hograd.ops.checked import checked
 
 __all__ = [
     "bernoulli",
@@ -271,18 +272,18 @@ def multinomial(p: Any, num_samples: int, replacement: bool = False, *, generato
         )
     if not isinstance(num_samples, (int, np.integer)) or num_samples < 1:
         raise ArgumentError(f"multinomial: num_samples is {num_samples!r}, expected a whole number above 0.")
-    weights = p
-    while isinstance(weights, Tensor):
-        weights = weights.value
-    if is_array(weights) and weights.size:
+
+    def check(weights: Any) -> None:
         if not np.all(np.isfinite(weights) & (weights >= 0)):
             raise ArgumentError("multinomial: probability tensor contains either inf, nan or element < 0.")
-        possible = int(np.count_nonzero(weights, axis=-1).min())
+        possible = int(np.count_nonzero(weights, axis=-1).min(initial=weights.shape[-1]))
         if possible < (1 if replacement else num_samples):
             raise ArgumentError(
                 f"multinomial: {num_samples} draws {'with' if replacement else 'without'} replacement of {possible} "
                 "classes with weights above 0."
             )
+
+    p = checked(p, check)
     if replacement:
         bounds = ops.cumsum(p, -1)
         draws = rand((*p.shape[:-1], num_samples), dtype=p.dtype, generator=generator) * bounds[..., -1:]

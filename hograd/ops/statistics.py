@@ -12,9 +12,10 @@ from hograd.core.batching import shift
 from hograd.core.declare import case, general, operation
 from hograd.core.dispatch import apply, promote, wrap
 from hograd.core.primitive import ops
-from hograd.core.tensor import Tensor, concrete
-from hograd.errors import ArgumentError, CaptureError, DtypeError, LevelError, ShapeError
+from hograd.core.tensor import Tensor
+from hograd.errors import ArgumentError, DtypeError, ShapeError
 from hograd.ops.axes import axis_of, tensor_of
+from hograd.ops.checked import checked
 from hograd.ops.extrema import Extremum
 from hograd.ops.reduce import reductions
 
@@ -140,14 +141,17 @@ def _quantiles(s: Any) -> list[Any]:
     ]
 
 
-def _check_range(q: Any, name: str) -> None:
-    """Refuse what is not from 0 to 1, where that can be seen."""
-    try:
-        known = concrete(q, name) if isinstance(q, Tensor) else q
-    except (LevelError, CaptureError):
-        return
-    if not np.all((known >= 0) & (known <= 1)):
-        raise ArgumentError(f"{name}() q values must be in the range [0, 1], found {known}.")
+def _in_range(q: Any, name: str) -> Any:
+    """Numbers that are checked to be from 0 to 1."""
+
+    def check(known: Any) -> None:
+        if not np.all((known >= 0) & (known <= 1)):
+            raise ArgumentError(f"{name}() q values must be in the range [0, 1], found {known}.")
+
+    if isinstance(q, Tensor):
+        return checked(q, check)
+    check(q)
+    return q
 
 
 def _quantile_of(name: str, skip: bool, x: Any, q: Any, axis: int | None, keepdims: bool, interpolation: str) -> Any:
@@ -165,7 +169,7 @@ def _quantile_of(name: str, skip: bool, x: Any, q: Any, axis: int | None, keepdi
         if q.ndim > 1:
             raise ShapeError(f"{name}() q must be a scalar or 1D tensor, found shape {tuple(q.shape)}.")
         single, q = not q.ndim, ops.reshape(q, (-1,))
-    _check_range(q, name)
+    q = _in_range(q, name)
     place = None if axis is None else axis_of(axis, x.ndim, name)
     left = (1,) * x.ndim if place is None else tuple(1 if i == place else n for i, n in enumerate(x.shape))
     rows = ops.reshape(x, (-1,)) if place is None or not x.ndim else ops.moveaxis(x, place, -1)

@@ -12,9 +12,9 @@ from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
 from hograd.errors import DtypeError, IndexingError, ShapeError
 from hograd.ops.axes import beside, shape_of, tensor_of
+from hograd.ops.checked import within
 from hograd.ops.conv import per_axis
 from hograd.ops.create import zeros
-from hograd.ops.losses import extremes
 
 __all__ = ["max_unpool1d", "max_unpool2d", "max_unpool3d"]
 
@@ -38,9 +38,14 @@ def _unpooled(x: Any, indices: Any, kernel: Any, stride: Any, padding: Any, outp
     if not fits or min(lengths) < 1:
         raise ShapeError(f"{name}: output_size is {lengths}, expected less than a stride from {default}, and above 0.")
     count = math.prod(lengths)
-    least, largest = extremes(indices)
-    if least < 0 or largest >= count:
-        raise IndexingError(f"{name}: found an invalid max index, {least:g} or {largest:g}, expected 0 to {count - 1}.")
+    indices = within(
+        indices,
+        0,
+        count - 1,
+        lambda least, largest: IndexingError(
+            f"{name}: found an invalid max index, {least:g} or {largest:g}, expected 0 to {count - 1}."
+        ),
+    )
     flat = beside(x, zeros((*lead, count), dtype=x.dtype))
     places, values = (ops.reshape(v, (*lead, math.prod(inner))) for v in (indices, x))
     return ops.reshape(ops.scatter(flat, len(lead), places, values), (*lead, *lengths))

@@ -93,8 +93,13 @@ def example_of(value: Any) -> Any:
     if type(value) is Traced:
         return value.value.example
     if isinstance(value, Tensor):
-        return np.ones(value.shape, value.dtype)
+        return placeholder(value.shape, value.dtype)
     return value
+
+
+def placeholder(shape: Any, dtype: Any) -> Any:
+    """Numbers with which all can be computed: 0 is a class, and a position, wherever there is one."""
+    return np.zeros(shape, dtype) if np.dtype(dtype).kind in "iu" else np.ones(shape, dtype)
 
 
 class Closed(NamedTuple):

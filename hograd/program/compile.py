@@ -24,6 +24,7 @@ from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 from hograd.program import loop_numpy as _loop_numpy  # noqa: F401
 from hograd.program import loop_reverse as _loop_reverse  # noqa: F401
 from hograd.program import scan as _scan  # noqa: F401
+from hograd.program.closed import placeholder
 from hograd.program.derived import Executable, Settings, Staged, call
 from hograd.program.identity import identity
 from hograd.program.ir import Program
@@ -80,9 +81,20 @@ class Compiled:
             drawn = [wrap(draw()) for _, draw in program.draws]
             levels = levels or any(map(has_level, drawn))
             values = [*values, *[x if has_level(x) else x.value for x in drawn]]
-        # What is recorded nowhere runs as it is; all else asks the levels that are open.
-        answers = call(entry.staged, values) if levels else entry.executable.run(*values)
+        try:
+            # What is recorded nowhere runs as it is; all else asks the levels that are open.
+            answers = call(entry.staged, values) if levels else entry.executable.run(*values)
+        except (ValueError, IndexError, ArithmeticError) as error:
+            raise self._error_of(args, kwargs, error) from None
         return entry.rebuild(answers)
+
+    def _error_of(self, args: tuple[Any, ...], kwargs: dict[str, Any], found: Exception) -> Exception:
+        """The error of the function itself, which knows what the arguments of its operations are called."""
+        try:
+            self.function(*args, **kwargs)
+        except Exception as error:
+            return error
+        return found
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments, which prints as a listing."""
@@ -228,7 +240,7 @@ def example(value: Any) -> Any:
     shape, dtype = value.shape, value.dtype
     while isinstance(value, Tensor):
         value = value.value[0] if hasattr(value.value, "shape") and value.value.shape != value.shape else value.value
-    return value if tuple(value.shape) == tuple(shape) else np.ones(shape, dtype)
+    return value if tuple(value.shape) == tuple(shape) else placeholder(shape, dtype)
 
 
 def compile(
@@ -280,6 +292,9 @@ def compile(
     Raises:
         CaptureError: `f` reads a number of a tensor (`float(x)`, `if x > 0`), takes a shape from numbers, or uses a
             tensor from a closure that requires grad; the message names the line.
+        What `f` raises: where numbers are refused (a class or an index out of range, a singular matrix), `f` runs once
+            without being compiled, and its error is raised. What no answer depends on is not computed, nor is it
+            checked.
         MissingExtraError: the backend needs an extra that is not installed.
 
     >>> import hograd as ho

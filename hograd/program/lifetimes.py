@@ -41,4 +41,4 @@ def makes_new(at: Instruction) -> bool:
     name = at.primitive.name
     if name in ("loop", "sum", "matmul", "mm_nn", "mm_nt", "mm_tn", "softmax", "concatenate"):
         return True
-    return at.primitive.kind == "elementwise" and name not in ("clone", "astype", "convert", "power")
+    return at.primitive.kind == "elementwise" and name not in ("clone", "astype", "convert", "power", "checked")

@@ -150,6 +150,6 @@ def test_every_primitive_is_run_by_a_sample_of_an_operation_or_by_its_derivative
                 floats = bound.floats()
                 pull = partial(gradient, bound.of_floating)
                 func.jvp(pull, floats, floats)
-    # Of `root`, `solve_matvec`, the complete form of `qr` and compiled checkpoints, in test_roots.py, test_implicit.py,
-    # test_linalg.py and program/test_compile.py.
-    assert set(primitives) - met == {"root", "linear_solution", "further_columns", "after"}
+    # Of `root`, `solve_matvec`, the complete form of `qr`, compiled checkpoints and compiled checks, in test_roots.py,
+    # test_implicit.py, test_linalg.py, program/test_compile.py and program/test_checks.py.
+    assert set(primitives) - met == {"root", "linear_solution", "further_columns", "after", "checked"}

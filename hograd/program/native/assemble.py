@@ -182,6 +182,10 @@ class Assembler:
             for loop, addresses in loops.joined(item, self.plan.kinds):
                 self._loop_call(code, loop, addresses)
             return
+        if item.node.name == "checked":
+            range_, addresses = gathers.checked(item)
+            self._call(code, self.module.function(range_, gathers.RangeWriter, range_), addresses, FLAG)
+            return
         if item.node.kind == "gather":
             gather, addresses = gathers.canonical(item, self.plan.kinds)
             self._call(code, self.module.function(gather, gathers.GatherWriter, gather), addresses, FLAG)

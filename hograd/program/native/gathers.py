@@ -1,4 +1,5 @@
-"""Rows of an array at positions that are numbers of other arrays: taken from there, or added to them."""
+"""Rows of an array at positions that are numbers of other arrays: taken from there, or added to them. And checks of
+such numbers."""
 
 from __future__ import annotations
 
@@ -113,3 +114,46 @@ class GatherWriter:
         f, dtype = self.function, self.gather.dtype
         a, b = f.load(dtype, lanes, x), f.load(dtype, lanes, y)
         f.store(dtype, lanes, f.let(f"fadd {type_of(dtype, lanes)} {a}, {b}"), x)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Whether `count` whole numbers are from `low` to `high`, or `other`."""
+
+    count: int
+    low: int
+    high: int
+    other: int
+
+
+def checked(piece: Piece) -> tuple[Range, list[tuple[int, int, int]]]:
+    """A check, and the address of the numbers."""
+    (x,) = piece.reads
+    return Range(math.prod(x.shape), *piece.node.params["allowed"]), [(x.root, x.offset, 0)]
+
+
+class RangeWriter:
+    """The code of one check.
+
+    Args:
+        what: the check.
+        width: of registers, unused.
+        declarations: of the module.
+    """
+
+    def __init__(self, what: Range, width: int, declarations: dict[str, str]) -> None:
+        self.what = what
+        self.function = Function(declarations)
+
+    def write(self, name: str) -> str:
+        """The function: of the numbers, and a flag that it sets if one of them is not allowed."""
+        f, what = self.function, self.what
+        with f.loop(what.count) as j:
+            x = f.let(f"load i64, ptr {f.element('i64', '%a0', j)}")
+            # Seen as unsigned, what is below the least number is large.
+            above = f.let(f"sub i64 {x}, {what.low}")
+            outside = f.let(f"icmp ugt i64 {above}, {what.high - what.low}")
+            wrong = f.let(f"and i1 {outside}, {f.let(f'icmp ne i64 {x}, {what.other}')}")
+            before = f.let("load i64, ptr %a1")
+            f.do(f"store i64 {f.let(f'select i1 {wrong}, i64 1, i64 {before}')}, ptr %a1")
+        return f.finish(name, 2)

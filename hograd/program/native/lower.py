@@ -13,7 +13,7 @@ from hograd.ops.indices import SLOT
 from hograd.program.ir import Instruction, Kind, Literal, Program
 from hograd.program.native import views
 from hograd.program.native.elementwise import ALIASES, computed_in
-from hograd.program.native.emit import INT64, is_native
+from hograd.program.native.emit import BOOL, INT64, is_native
 from hograd.program.native.expand import expand
 from hograd.program.native.views import View
 
@@ -231,6 +231,8 @@ class Lowering:
         if not is_native(kind.dtype) or not all(is_native(kinds[x].dtype) for x in at.reads()):
             return False
         reads = [self.views[x] if type(x) is int else x for x in at.operands]
+        if name == "checked":
+            return self._check(at, reads[0])
         if at.primitive.kind == "elementwise":
             dtypes = [kinds[x].dtype if type(x) is int else None for x in at.operands]
             if any(type(x) is Literal and type(x.value) not in (bool, int, float) for x in reads):
@@ -297,6 +299,16 @@ class Lowering:
         params = {"adds": adds, "answer": answer}
         self.nodes.append(Node("gather", at.primitive.name, params, list(reads), at.output, (), (), kind.dtype))
         self.views[at.output] = answer
+        return True
+
+    def _check(self, at: Instruction, x: View) -> bool:
+        """Add a node that looks whether whole numbers are those that are allowed; the answer is what it looks at."""
+        allowed = at.params["allowed"]
+        if allowed is None or self.kinds[x.root].dtype != INT64 or not views.is_contiguous(x.shape, x.strides):
+            return False
+        root = self.new((1,), BOOL)
+        self.nodes.append(Node("gather", "checked", {"allowed": allowed}, [x], root, (), (), BOOL))
+        self.views[at.output] = x
         return True
 
     def _join(self, at: Instruction, kind: Kind, parts: list[View], places: list[Any], zero: bool) -> bool:

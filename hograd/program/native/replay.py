@@ -142,7 +142,7 @@ class NativeReplay:
             else:
                 step(values)
         if context.flag[0]:
-            raise IndexingError(f"{self.name}: an index is out of range.")
+            raise IndexingError(f"{self.name}: an index or a class is out of range.")
         answers = [finish(values) for finish in self.finish]
         # Where an exception leaves, the context is dropped: nobody knows what is in it.
         self.waiting.append(context)
