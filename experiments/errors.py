@@ -29,6 +29,10 @@ class OutputError(UsageError):
     """The run folder cannot be used: it exists already, or cannot be written."""
 
 
+class StorageError(ExperimentError):
+    """A run that had begun cannot go on writing: a full disk, a deleted folder; what was written before stays."""
+
+
 class DivergedError(ExperimentError):
     """A loss or a hypergradient became non-finite; what was written before stays."""
 
