@@ -180,12 +180,16 @@ class _Run:
             for future in finished:
                 job = running.pop(future)
                 try:
-                    self.note(job, future.result())
+                    ending = future.result()
                 except Exception as error:
                     if not is_broken(error):
                         raise
-                    if self.may_repeat(job, reached):
-                        waiting.appendleft(job)
+                    ending = Ending("interrupted")
+                if ending.status == "failed":
+                    self.errors.append(f"task {job.task}: {ending.error}")
+                    self.fatal = self.fatal or ending.fatal
+                elif ending.status == "interrupted" and self.may_repeat(job, reached):
+                    waiting.appendleft(job)
         if running:
             self.held.end_session()
             wait(running, timeout=PATIENCE)
@@ -216,11 +220,6 @@ class _Run:
             )
         return made
 
-    def note(self, job: Job, ending: Ending) -> None:
-        if ending.status == "failed":
-            self.errors.append(f"task {job.task}: {ending.error}")
-            self.fatal = self.fatal or ending.fatal
-
     def may_repeat(self, job: Job, reached: dict[str, tuple[int, int]]) -> bool:
         """Whether a task whose worker was killed is given to another: not for ever, if it gets no further."""
         folder = TaskFolder(self.folder, job.task)
@@ -228,7 +227,7 @@ class _Run:
         before, count = reached.get(job.task, (-1, 0))
         count = count + 1 if step == before else 1
         reached[job.task] = (step, count)
-        if self.stop.number is not None:
+        if self.stop.number is not None or self.held.is_lost():
             return False
         if count <= REPEATS:
             return True
@@ -240,9 +239,12 @@ class _Run:
     def conclude(self) -> Ended:
         """Write what the whole run says of its tasks, once."""
         with self.ending:
-            self.held.end_session()
-            seconds = time.monotonic() - self.begun
             number = self.stop.number
+            seconds = time.monotonic() - self.begun
+            if self.held.is_lost():  # nothing is written to what may be another's, and other errors follow from this
+                reason = f"the run folder {self.folder} was deleted, or taken, while the run worked in it"
+                return Ended(self.folder, "failed", 1, [], seconds, [reason])
+            self.held.end_session()
             found = outcomes(self.folder)
             interrupted = number is not None and any(outcome.status != "finished" for outcome in found)
             status = "interrupted" if interrupted else "failed" if self.errors else "finished"

@@ -3,12 +3,11 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hograd as ho
-from experiments.store.files import warn, write_tree, writing
+from experiments.store.files import clear_drafts, warn, write_tree, writing
 from hograd.errors import HogradError
 
 
@@ -42,9 +41,7 @@ class Checkpoints:
         self.plan = plan
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for draft in folder.glob(".*.partial"):  # of a process that was killed while it wrote
-            with suppress(OSError):
-                draft.unlink()
+        clear_drafts(folder)
 
     def save(self, step: int, tree: Any) -> None:
         """Write the checkpoint of a step."""

@@ -30,6 +30,13 @@ def write(path: Path, content: bytes | str) -> None:
         write_whole(path, content.encode() if isinstance(content, str) else content)
 
 
+def clear_drafts(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote has left beside the files of a folder."""
+    for draft in folder.glob(".*.partial"):
+        with suppress(OSError):
+            draft.unlink()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON for people to read, too."""
     write(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import ExperimentError, OutputError, UsageError
-from experiments.store.files import write
+from experiments.store.files import clear_drafts, write
 
 #: What every run folder holds from its first moment on.
 MARKS = ("config.yaml", "environment.json")
@@ -29,12 +29,20 @@ class RunFolder:
         self.path = path
         self.session = secrets.token_hex(8)
         self._lock = lock
+        self._ended = self._lost = False
         write(path / SESSION, self.session)
 
     def end_session(self) -> None:
         """Tell all workers, wherever they are, to save and end."""
-        with suppress(OSError):
-            (self.path / SESSION).unlink()
+        self._lost = self.is_lost()
+        self._ended = True
+        if is_current(self.path, self.session):
+            with suppress(OSError):
+                (self.path / SESSION).unlink()
+
+    def is_lost(self) -> bool:
+        """Whether somebody deleted the folder, or what is in it, while it was held."""
+        return self._lost or (not self._ended and not is_current(self.path, self.session))
 
     def close(self) -> None:
         """Let others have the folder."""
@@ -89,6 +97,7 @@ def reopen(path: Path) -> RunFolder:
         _recover(path)
         if not is_run(path):
             raise UsageError(f"{path} is not the folder of a run: it has no {' and '.join(MARKS)}")
+        clear_drafts(path)
         return RunFolder(path, lock)
     except BaseException:
         lock.release()

@@ -13,7 +13,7 @@ import hograd as ho
 from experiments.errors import StorageError
 from experiments.experiment import Metrics, Outcome, Task
 from experiments.store.checkpoints import saved_steps
-from experiments.store.files import plain, read_json, write, write_json, write_tree, writing
+from experiments.store.files import clear_drafts, plain, read_json, write, write_json, write_tree, writing
 from hograd.errors import HogradError
 
 #: The tasks of a run in their order, with labels and steps.
@@ -53,6 +53,7 @@ class TaskFolder:
                 lock.acquire()
             except Timeout:
                 raise StorageError(f"another process still works in {self.path}; wait for it, or end it") from None
+        clear_drafts(self.path)
         return lock
 
     def set_status(self, status: str, error: str | None = None) -> None:

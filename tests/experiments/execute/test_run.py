@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -349,21 +350,32 @@ def test_metrics_on_a_full_device_end_the_run_with_one_line(run_here, monkeypatc
     assert any("metrics.jsonl cannot be written: No space left on device" in error for error in ended.errors)
 
 
-def test_a_run_whose_folder_is_deleted_ends_with_one_line(run_here, monkeypatch):
-    import fakes
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "replaced"])
+def test_a_run_whose_folder_is_deleted_ends_with_one_line(start, executor, again):
+    values = {**COUNTER, "steps": 10**6, "sleep": 0.01, "executor": executor, "workers": 2}
+    process = start("run", values)
+    while process.poll() is None and not list(Path().glob("run/tasks/*/checkpoints/step-*")):
+        time.sleep(0.01)
+    os.rename("run", "gone")
+    if again:
+        shutil.copytree("gone", "run", ignore=shutil.ignore_patterns(".session"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, (out, err)
+    assert "was deleted, or taken, while the run worked in it" in err
+    assert "Traceback" not in err
+    assert Path("run").exists() == again
+    if again:
+        assert json.loads(Path("run/status.json").read_text()) == {"status": "running"}
 
-    step = fakes.Counter.step
 
-    def delete(self, state):
-        if state["n"] == 4:
-            shutil.rmtree("run")
-        return step(self, state)
-
-    monkeypatch.setattr(fakes.Counter, "step", delete)
-    ended = run_here(COUNTER)
-    assert (ended.status, ended.exit_code) == ("failed", 1)
-    assert "No such file or directory" in ended.errors[0]
-    assert not Path("run").exists()
+def test_a_task_whose_worker_alone_is_told_to_end_goes_on(run_here, start, kept):
+    values = {**COUNTER, "steps": 200, "sleep": 0.005, "executor": "processes", "workers": 2, "marker": "marker"}
+    run_here({**values, "executor": "serial", "sleep": 0}, "whole")
+    process = start("run", {**values, "accident": "end", "at": 50})
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert kept() == kept("whole")
 
 
 @pytest.mark.parametrize("where", ["/dev/full", "/dev/null/run", "/proc/run"])
