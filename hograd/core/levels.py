@@ -155,6 +155,9 @@ class _GradMode(Restoring):
     def __call__(self, function: Any) -> Any:
         return _decorate(function, type(self))
 
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
 
 class no_grad(_GradMode):
     """Context manager or decorator under which nothing is recorded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import inspect
@@ -29,12 +30,15 @@ from hograd.program.derived import Executable, Settings, Staged, call
 from hograd.program.identity import identity
 from hograd.program.ir import Program
 from hograd.program.passes import FAST_MATH, PASSES
+from hograd.program.travel import lock, reduced
 
 BACKENDS = ("numpy", "native")
 
 
 class Compiled:
     """What `compile` returns: call it as the function itself."""
+
+    lock: threading.RLock
 
     def __init__(
         self,
@@ -59,7 +63,18 @@ class Compiled:
                         f"{', '.join(self.signature.parameters)}."
                     )
         self.cache: OrderedDict[Any, _Entry] = OrderedDict()
-        self.lock = threading.RLock()
+        lock(self)
+
+    def __reduce__(self) -> Any:
+        return reduced(self, Compiled, (self.static, self.cache_size, self.settings))
+
+    def __copy__(self) -> Compiled:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        # As functions do, and methods, whose objects are copied.
+        function = copy.deepcopy(self.function, memo)
+        return self if function is self.function else Compiled(function, self.static, self.cache_size, self.settings)
 
     @property
     def name(self) -> str:
@@ -287,7 +302,7 @@ def compile(
     Returns:
         A function of the same arguments; `.program(*args)` is the listing of what runs for them, `.source(*args)` the
         generated code. Random draws are made anew in each call, as without `compile`. It may be called from many
-        threads at once. No floating-point warnings come from it.
+        threads at once, and be pickled, as the function could: by name. No floating-point warnings come from it.
 
     Raises:
         CaptureError: `f` reads a number of a tensor (`float(x)`, `if x > 0`), takes a shape from numbers, or uses a

@@ -1,5 +1,8 @@
 """`no_grad`, `enable_grad` and `set_grad_enabled` in each form; what is expected is what PyTorch 2.13 does."""
 
+import copy
+import pickle
+
 import pytest
 
 import hograd as ho
@@ -211,3 +214,24 @@ def test_mode_inside_and_outside_of_a_transform(x):
         g = ho.func.grad(lambda x: (x * x).sum())(x)
         assert not g.requires_grad
     assert ho.func.grad(lambda x: (x * x).sum())(x).requires_grad
+
+
+@pytest.mark.parametrize("mode", [ho.no_grad, ho.enable_grad])
+def test_contexts_are_copied_and_pickled(mode):
+    for context in (copy.deepcopy(mode()), pickle.loads(pickle.dumps(mode()))):
+        with ho.set_grad_enabled(mode is ho.no_grad), context:
+            assert ho.is_grad_enabled() == (mode is ho.enable_grad)
+
+
+def test_contexts_that_end_crosswise_leave_the_mode_as_it_was():
+    def silenced():
+        with ho.no_grad():
+            yield
+
+    first, second = silenced(), silenced()
+    next(first)
+    next(second)
+    first.close()
+    assert not ho.is_grad_enabled()
+    second.close()
+    assert ho.is_grad_enabled()

@@ -6,8 +6,10 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import platform
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +77,11 @@ def _target() -> Any:
 
 
 def _compiled(text: str) -> bytes:
+    with _compiling:
+        return _emitted(text)
+
+
+def _emitted(text: str) -> bytes:
     target = _target()
     module = llvm().parse_assembly(text)
     module.verify()
@@ -85,6 +92,14 @@ def _compiled(text: str) -> bytes:
     builder = llvm().create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
     return target.emit_object(module)
+
+
+#: Is held while LLVM is at work. A process is forked when it is not: the locks within LLVM are then free in the child.
+_compiling = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
 
 
 class Library:
@@ -118,9 +133,10 @@ class _Engine:
     """Machine code that LLVM loads."""
 
     def __init__(self, code: bytes) -> None:
-        self.engine = llvm().create_mcjit_compiler(llvm().parse_assembly(""), _target())
-        self.engine.add_object_file(llvm().ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
+        with _compiling:
+            self.engine = llvm().create_mcjit_compiler(llvm().parse_assembly(""), _target())
+            self.engine.add_object_file(llvm().ObjectFileRef.from_data(code))
+            self.engine.finalize_object()
 
     def address(self, name: str) -> int:
         return self.engine.get_function_address(name)
