@@ -21,6 +21,17 @@ def in_place(name: str) -> Any:
     return method
 
 
+def reshaping(name: str) -> Any:
+    """The method `name` with its answer, of another shape, in the place of the tensor."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return self.become(getattr(self, name)(*args, **options))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"`self` becomes `self.{name}(...)`."
+    return method
+
+
 class InPlace(Operations):
     """`x += y`, `x[i] = v`, `x.zero_()` and the like."""
 
@@ -68,6 +79,11 @@ class InPlace(Operations):
             if new.dtype.kind not in "biu" and self.dtype.kind in "biu":
                 raise DtypeError(f"result type {new.dtype} can't be cast to the desired output type {self.dtype}.")
             new = ops.astype(new, self.dtype)
+        return self.become(new)
+
+    def become(self: Any, new: Any) -> Any:
+        """Hold `new`, of the same dtype, from here on."""
+        other_shape = new.shape != self.shape
         if state.trace is not None:
             state.trace.changed(self)
         if self.node is not None and self.node.primitive is None and self.level == 0:
@@ -76,8 +92,20 @@ class InPlace(Operations):
                     "a leaf Variable that requires grad is being used in an in-place operation. Do it under "
                     "no_grad(), or on a clone()."
                 )
+            if other_shape and self.gradient is not None:
+                raise GradientError(
+                    f"an in-place operation gives shape {tuple(new.shape)} to a tensor whose .grad has shape "
+                    f"{tuple(self.gradient.shape)}. Set .grad to None first."
+                )
             self.value = new.detach().value
+            if other_shape:
+                self.requires_grad_(False).requires_grad_()
         elif self.node is not None and self.level < state.floor:
+            if other_shape:
+                raise GradientError(
+                    f"an in-place operation gives shape {tuple(new.shape)} under no_grad() to a tensor whose gradient "
+                    f"has shape {tuple(self.shape)}. Do it on a detach()."
+                )
             self.value = new.value
         else:
             self.rebind(new)
@@ -262,6 +290,15 @@ class InPlace(Operations):
     nextafter_ = in_place("nextafter")
     mvlgamma_ = in_place("mvlgamma")
     sgn_ = in_place("sgn")
+
+    # What it has in place of those that give another shape; nothing aliases, so it is the tensor alone that has it.
+
+    squeeze_ = reshaping("squeeze")
+    unsqueeze_ = reshaping("unsqueeze")
+    t_ = reshaping("t")
+    transpose_ = reshaping("transpose")
+    swapaxes_ = reshaping("swapaxes")
+    swapdims_ = reshaping("swapdims")
 
     # What it has in place of those that write by index or mask, of triangles, scans and sums with products.
 

@@ -293,7 +293,17 @@ class Operations(
     def astype(self, dtype: Any) -> Tensor:
         return ops.astype(self, dtype)
 
-    to = astype
+    def to(
+        self,
+        *target: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        return ops.to(self, *target, dtype=dtype, device=device, copy=copy)
+
     type = astype
 
     def type_as(self, other: Tensor) -> Tensor:

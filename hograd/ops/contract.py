@@ -182,6 +182,7 @@ def outer(F: Any, a: Any, b: Any) -> Tensor:
         case(s.normal(2, 3, 4), s.normal(3, 4, 5)),
         case(s.normal(2, 3, 4), s.normal(4, 2), ([2, 0], [0, 1])),
         case(s.normal(2, 3), s.normal(4), 0),
+        case(s.normal(2, 1, 3), s.normal(3, 4, 1), ([1, 0, 2], [1, 2, 0])),
     ]
 )
 def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Tensor:
@@ -190,6 +191,7 @@ def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Tensor:
     Args:
         a, b: tensors.
         axes: n for the last n axes of `a` with the first n of `b`, or two lists of axes that go together (`dims`).
+            Of two such axes the lengths are equal, or one is 1 and is broadcast to the other.
 
     >>> import hograd as ho
     >>> ho.tensordot(ho.ones(2, 3), ho.ones(3, 4), 1).shape
@@ -206,6 +208,12 @@ def tensordot(F: Any, a: Any, b: Any, axes: Any = 2) -> Tensor:
         raise ArgumentError(
             f"tensordot got axes {axes!r}, expected a number of axes from 0 to {min(a.ndim, b.ndim)}, or two lists."
         )
+    for i, j in zip(left, right, strict=False):
+        # What meets one and the same element is summed first.
+        if a.shape[i] == 1 != b.shape[j]:
+            b = F.sum(b, axis=j, keepdims=True)
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = F.sum(a, axis=i, keepdims=True)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(
             f"tensordot: a has lengths {[a.shape[i] for i in left]} along axes {left}, but b has "

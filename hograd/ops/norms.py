@@ -113,6 +113,7 @@ register("euclidean_norm", _euclidean_norm, _euclidean_kernel)
         case(s.positive(3, 4), 2.5),
         case(s.normal(3, 4), math.inf, axis=1),
         case(s.normal(3, 4), -math.inf),
+        case(s.tall(2, 3, 2), "nuc", (1, 2)),
     ]
 )
 def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -123,7 +124,7 @@ def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -
     Args:
         x: floating tensor.
         p: number; 2 (or "fro") is the Euclidean norm, inf the largest and -inf the smallest |x|, 0 the count of
-            non-zero elements.
+            non-zero elements; "nuc" is the sum of the singular values of matrices, whose two axes `axis` names.
         axis: int, tuple of ints, or None for all axes (`dim`).
         keepdims: keep the reduced axes with length 1 (`keepdim`).
 
@@ -134,10 +135,12 @@ def norm(F: Any, x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -
     x = operand(F, x, "norm")
     if x.dtype.kind != "f":
         x = F.abs(x) if x.dtype.kind == "c" else F.astype(x, default_dtype())
+    if p == "nuc":
+        return F.linalg_norm(x, "nuc", axis, keepdims)
     axes = axes_of(axis, x.ndim, "norm")
     p = 2 if p == "fro" else p
     if not isinstance(p, (int, float)):
-        raise ArgumentError(f"norm got p={p!r}, expected a number, inf or 'fro'.")
+        raise ArgumentError(f"norm got p={p!r}, expected a number, inf, 'fro' or 'nuc'.")
     if p == 2:
         return F.euclidean_norm(x, axes, keepdims)
     size = F.abs(x)

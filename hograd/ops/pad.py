@@ -13,16 +13,22 @@ from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, ShapeError
 from hograd.ops.axes import cut, shape_of, tensor_of
 
-__all__ = ["pad"]
+__all__ = ["constant_pad_nd", "pad"]
+
+
+def _inside(x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """What negative widths leave."""
+    bounds = [(max(-left, 0), n - max(-right, 0)) for n, (left, right) in zip(x.shape, pairs, strict=True)]
+    if any(start > stop for start, stop in bounds):
+        raise ShapeError(f"pad: widths {pairs} leave a negative length of shape {tuple(x.shape)}.")
+    if all(bound == (0, n) for bound, n in zip(bounds, x.shape, strict=True)):
+        return x
+    return ops.getitem(x, tuple(slice(*bound) for bound in bounds))
 
 
 def _constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
-    inside = tuple(slice(max(-left, 0), n - max(-right, 0)) for n, (left, right) in zip(x.shape, pairs, strict=True))
-    shape = tuple(n + left + right for n, (left, right) in zip(x.shape, pairs, strict=True))
-    if min(shape) < 0:
-        raise ShapeError(f"pad: widths {pairs} leave a negative length of shape {tuple(x.shape)}.")
-    if any(part != slice(0, n) for part, n in zip(inside, x.shape, strict=True)):
-        x = ops.getitem(x, inside)
+    x = _inside(x, pairs)
+    shape = tuple(n + max(left, 0) + max(right, 0) for n, (left, right) in zip(x.shape, pairs, strict=True))
     place = tuple(slice(max(left, 0), max(left, 0) + n) for n, (left, _) in zip(x.shape, pairs, strict=True))
     padded = ops.place(x, place, shape)
     if value == 0:
@@ -74,6 +80,9 @@ _MODES = {"reflect": _reflect, "replicate": _replicate, "circular": _circular}
         case(s.normal(3, 4), (1, 2, 2, 0), mode="reflect"),
         case(s.normal(3, 4), (1, 2, 2, 0), mode="replicate"),
         case(s.normal(3, 4), (1, 2, 2, 0), mode="circular"),
+        case(s.normal(3, 4), (-1, 2, 2, -1), mode="reflect"),
+        case(s.normal(3, 4), (-1, 2), mode="replicate"),
+        case(s.normal(3, 4), (-1, 2), mode="circular"),
         case(s.normal(2, 2, 3), (0, 1, 1, 0, 2, 1)),
     ],
 )
@@ -83,7 +92,7 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: float | None = None) ->
     Args:
         x: tensor.
         pad: how many: (before, after) for the last axis, then for the last but one, and so on; negative numbers cut
-            elements off, in mode "constant".
+            elements off: in mode "circular" before the others go on at the other end, else after they are put.
         mode: "constant"; "reflect", which mirrors at the first and last element without repeating them; "replicate",
             which repeats them; or "circular", which goes on at the other end.
         value: what mode "constant" puts, by default 0.
@@ -110,9 +119,28 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: float | None = None) ->
         return ops.clone(x)
     if mode == "constant":
         return _constant(x, pairs, value or 0)
-    if min(widths) < 0:
-        raise ArgumentError(f"pad got negative widths {widths}, which mode {mode!r} does not take.")
+    if mode == "circular":
+        x = _inside(x, pairs)
     for axis, (left, right) in enumerate(pairs):
-        if left or right:
-            x = ops.concatenate(_MODES[mode](x, axis, left, right), axis)
-    return x
+        if left > 0 or right > 0:
+            x = ops.concatenate(_MODES[mode](x, axis, max(left, 0), max(right, 0)), axis)
+    return x if mode == "circular" else _inside(x, pairs)
+
+
+@operation(
+    None,
+    lambda s: [case(s.normal(3, 4), (1, 2)), case(s.normal(3, 4), (1, -1, 0, 2), 1.5)],
+)
+def constant_pad_nd(x: Any, pad: Any, value: float = 0) -> Tensor:
+    """`pad` in mode "constant".
+
+    Args:
+        x: tensor (`input`).
+        pad: (before, after) for the last axis, then for the last but one, and so on; negative numbers cut off.
+        value: what is put.
+
+    >>> import hograd as ho
+    >>> ho.constant_pad_nd(ho.tensor([1.0, 2.0, 3.0]), (1, -1), 9.0)
+    tensor([9., 1., 2.])
+    """
+    return ops.pad(x, pad, "constant", value)

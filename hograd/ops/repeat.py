@@ -111,10 +111,10 @@ register("repeat", _repeat, None)
         case(s.normal(3), 2),
         case(s.normal(2, 3), 3, 1),
         case(s.normal(3, 2), [2, 0, 1], axis=0),
-        case(s.normal(2, 2), 2),
+        case(s.normal(2, 2), 2, output_size=8),
     ],
 )
-def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
+def repeat_interleave(x: Any, repeats: Any, axis: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each element repeated in its place along an axis.
 
     Args:
@@ -122,6 +122,7 @@ def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
         repeats: how often, at least 0: an int, or a list or tensor with one for each position along the axis, which
             cannot be mapped by `vmap`.
         axis: int (`dim`); None repeats the elements of the flattened tensor.
+        output_size: the length that the axis gets, if it is to be checked.
 
     >>> import hograd as ho
     >>> ho.repeat_interleave(ho.tensor([1, 2]), 2)
@@ -137,6 +138,9 @@ def repeat_interleave(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
             f"repeat_interleave got repeats {repeats}, expected a whole number of at least 0, or {x.shape[axis]} of "
             "them."
         )
+    length = int(np.sum(np.broadcast_to(counts, (x.shape[axis],))))
+    if output_size is not None and output_size != length:
+        raise ArgumentError(f"repeat_interleave got output_size={output_size}, but the repeats make {length} elements.")
     if np.size(counts) > 1:
         return ops.getitem(x, (slice(None),) * axis + (np.repeat(np.arange(x.shape[axis]), counts),))
     times = int(np.reshape(counts, ()))

@@ -121,24 +121,6 @@ DIFFERENCES = [
         "A tensor with one axis has no channels.",
         lambda args, kwargs: args[0].ndim < 2,
     ),
-    Difference("norm.nuc", "refused", "`norm` is a norm of vectors; p='nuc' is one of matrices."),
-    Difference("to", "refused", "`to` takes a dtype and no more: there is one device, and nothing is written to."),
-    Difference(
-        "tensordot",
-        "refused",
-        "PyTorch broadcasts axes of length 1 that are contracted; hograd takes it for a mistake.",
-        lambda args, kwargs: 1 in args[0].shape,
-    ),
-    Difference(
-        "repeat_interleave", "refused", "`output_size` only helps other devices than the CPU.", given("output_size")
-    ),
-    Difference(
-        "nn.functional.pad.reflect nn.functional.pad.replicate nn.functional.pad.replicate_negative "
-        "nn.functional.pad.circular",
-        "refused",
-        "Negative widths cut off, which is done with mode 'constant' alone.",
-        lambda args, kwargs: min(args[1]) < 0,
-    ),
     # What PyTorch refuses
     Difference(
         "atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
@@ -175,3 +157,14 @@ DIFFERENCES = [
         lambda args, kwargs: args[0].ndim == 0,
     ),
 ]
+
+#: What PyTorch has and hograd has not, by PyTorch's names, and why.
+ABSENT = {
+    "bfloat16 chalf": "NumPy has no such dtype.",
+    "empty_strided new_empty_strided empty_permuted resize_ resize_as_": "They choose how numbers lie in memory; here "
+    "arrays are never written to, and no stride is seen: `empty` and `reshape` do what is left.",
+    "to_sparse": "Tensors are dense.",
+    "grid_sampler_2d grid_sampler_3d": "What PyTorch calls behind `nn.functional.grid_sample`, which hograd has too, "
+    "with numbers for its modes.",
+    "hash_tensor": "A sum over the bits of a tensor, which PyTorch does not document.",
+}

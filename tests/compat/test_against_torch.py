@@ -18,8 +18,8 @@ pytest.importorskip("expecttest")
 import hograd as ho  # noqa: E402
 
 from .compare import accepted, compare  # noqa: E402
-from .differences import DIFFERENCES  # noqa: E402
-from .names import Form, dtype_of_samples, forms, shared  # noqa: E402
+from .differences import ABSENT, DIFFERENCES  # noqa: E402
+from .names import Form, dtype_of_samples, forms, missing, shared  # noqa: E402
 
 #: Samples of an operation, evenly spaced over those that PyTorch has: for its first form, and for every other.
 SAMPLES, OF_OTHER_FORMS = 50, 15
@@ -78,6 +78,10 @@ def check_table(found, known):
 def test_the_table_names_operations_that_are_compared():
     named = {name for entry in DIFFERENCES for name in entry.ops.split()}
     assert named <= set(shared())
+
+
+def test_what_is_absent_is_in_pytorch_alone():
+    assert set(" ".join(ABSENT).split()) <= {name for names in missing().values() for name in names}
 
 
 def straight(x):

@@ -360,3 +360,52 @@ def test_elementwise_functions_in_place(name, args):
 
 
 TENSORS_ONLY = {"atan2_", "arctan2_", "hypot_", "copysign_", "heaviside_", "lerp_", "addcmul_", "addcdiv_"}
+
+
+RESHAPING = {
+    "squeeze_": (lambda x: x.squeeze_(1), (2, 3)),
+    "unsqueeze_": (lambda x: x.unsqueeze_(0), (1, 2, 1, 3)),
+    "transpose_": (lambda x: x.transpose_(0, 2), (3, 1, 2)),
+    "swapaxes_": (lambda x: x.swapaxes_(0, 1), (1, 2, 3)),
+    "swapdims_": (lambda x: x.swapdims_(0, 1), (1, 2, 3)),
+    "t_": (lambda x: x.squeeze_().t_(), (3, 2)),
+}
+
+
+@pytest.mark.parametrize(("change", "shape"), RESHAPING.values(), ids=RESHAPING.keys())
+def test_another_shape_in_place(change, shape):
+    x = ho.ones(2, 1, 3).requires_grad_()
+    y = 2 * x
+    assert change(y) is y
+    assert y.shape == shape
+    y.square().sum().backward()
+    np.testing.assert_array_equal(x.grad, 8 * np.ones((2, 1, 3)))
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        change(x)
+    with ho.no_grad(), pytest.raises(RuntimeError, match=r"\.grad has shape \(2, 1, 3\). Set \.grad to None"):
+        change(x)
+    x.grad = None
+    with ho.no_grad():
+        change(x)
+    assert (x.shape, x.is_leaf, x.requires_grad) == (shape, True, True)
+    (3 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, 3 * np.ones(shape))
+
+
+def test_another_shape_in_place_within_transforms():
+    def f(x):
+        y = x * x
+        return (y.t_() * ho.tensor([[1.0], [2.0]])).sum()
+
+    x = ho.tensor([[1.0, 2.0], [3.0, 4.0]])
+    expected = [[2.0, 8.0], [6.0, 16.0]]
+    rows = ho.func.vmap(lambda row: f(row.unsqueeze(0)))(x)
+    assert rows.tolist() == [9.0, 41.0]
+    assert ho.func.vmap(lambda row: ho.func.grad(lambda r: f(r.unsqueeze(0)))(row))(x).tolist() == expected
+    assert ho.compile(lambda x: f(x[:1]))(x).item() == 9.0
+
+
+def test_another_shape_under_no_grad_is_refused_on_a_non_leaf():
+    y = 2 * leaf(1.0, 2.0)
+    with ho.no_grad(), pytest.raises(RuntimeError, match=r"shape \(1, 2\) under no_grad\(\)"):
+        y.unsqueeze_(0)

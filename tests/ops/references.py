@@ -57,6 +57,10 @@ def _at_set(x: Any, index: Any, value: Any) -> Any:
 
 
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    if not isinstance(axes, int):
+        for i, j in zip(*axes, strict=True):
+            n = max(a.shape[i], b.shape[j])
+            a, b = (x.repeat(n // x.shape[k], k) for x, k in ((a, i), (b, j)))
     return np.tensordot(a, b, axes)
 
 
@@ -84,6 +88,8 @@ def _extremum(values: Any, positions: Any) -> Any:
 
 
 def _norm(x: Any, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    if p == "nuc":
+        return np.linalg.norm(x, "nuc", axis, keepdims)
     size = np.abs(x)
     if math.isinf(p):
         return (np.max if p > 0 else np.min)(size, axis=axis, keepdims=keepdims)

@@ -130,10 +130,16 @@ def _one_hot(x: Any, num_classes: int) -> Any:
 
 def _pad(x: Any, widths: Any, mode: str = "constant", value: float = 0.0) -> Any:
     pairs = [(0, 0)] * (x.ndim - len(widths) // 2) + [tuple(widths[i : i + 2]) for i in range(len(widths) - 2, -1, -2)]
-    x = x[tuple(slice(-min(a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True))]
-    pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    before = mode in ("constant", "circular")
+    x = _cut(x, pairs) if before else x
     names = {"replicate": "edge", "circular": "wrap"}
-    return np.pad(x, pairs, names.get(mode, mode), **({"constant_values": value} if mode == "constant" else {}))
+    options = {"constant_values": value} if mode == "constant" else {}
+    x = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in pairs], names.get(mode, mode), **options)
+    return x if before else _cut(x, pairs)
+
+
+def _cut(x: Any, pairs: Any) -> Any:
+    return x[tuple(slice(-min(a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True))]
 
 
 def _diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any:
@@ -247,7 +253,7 @@ ARRAYS: dict[str, Any] = {
     "unflatten": _unflatten,
     "narrow": _narrow,
     "select": lambda x, axis, index: np.take(x, index, axis),
-    "repeat_interleave": np.repeat,
+    "repeat_interleave": lambda x, repeats, axis=None, output_size=None: np.repeat(x, repeats, axis),
     "rot90": _rot90,
     "broadcast_tensors": np.broadcast_arrays,
     "meshgrid": _meshgrid,
@@ -269,6 +275,7 @@ ARRAYS: dict[str, Any] = {
     "masked_select": _masked_select,
     "masked_scatter": _masked_scatter,
     "pad": _pad,
+    "constant_pad_nd": lambda x, widths, value=0.0: _pad(x, widths, "constant", value),
     "diag_embed": _diag_embed,
     "cummax": _running_extremum(np.max, _last_extremum(lambda old, new: old > new)),
     "cummin": _running_extremum(np.min, _last_extremum(lambda old, new: old < new)),

@@ -155,7 +155,7 @@ MISTAKES = [
     (lambda: ho.cross_entropy(X, V), ShapeError, r"target probabilities have shape \(2,\), expected that of logits"),
     (lambda: ho.cross_entropy(Z, ho.tensor(0)), ShapeError, r"logits have shape \(\)"),
     (lambda: ho.cross_entropy(X, ho.tensor([0, 1]), reduction="avg"), ArgumentError, "reduction='avg'"),
-    (lambda: ho.norm(X, "nuc"), ArgumentError, "p='nuc', expected a number, inf or 'fro'"),
+    (lambda: ho.norm(X, "max"), ArgumentError, "p='max', expected a number, inf, 'fro' or 'nuc'"),
     (lambda: ho.var(X, correction="a"), ArgumentError, "correction='a'"),
     (lambda: ho.arange(0, 5, 0), ArgumentError, "step 0"),
     (lambda: ho.arange("a"), DtypeError, "arange got str 'a'"),

@@ -74,3 +74,35 @@ def test_functions_of_whole_numbers_refuse_others_in_words(name):
     for a, b in [(X, 1), (1, X), (X, Y), (X, ho.tensor([1, 2, 3])), (X.to(ho.float32), Y), (ho.tensor(1.5), 2)]:
         with pytest.raises(ho.errors.DtypeError, match=f"{name} is not defined for"):
             function(a, b)
+
+
+def test_to_takes_the_arguments_of_pytorch():
+    assert [
+        X.to(*args).dtype.name for args in [("float32",), ("cpu", ho.float32), ("cpu", "float32", True, False)]
+    ] == ["float32"] * 3
+    assert X.to(ho.tensor([1]), True, memory_format=None).dtype == X.to(dtype=ho.int64, device="cpu").dtype == ho.int64
+    assert X.to("cpu") is X.to(X.dtype, non_blocking=True) is X.to() is X
+    for copied in (X.to(X.dtype, copy=True), X.to(Y, False, True), X.to("cpu", False, True)):
+        assert copied is not X
+        assert_equal(copied, X)
+    x = X.clone().requires_grad_()
+    assert ho.grad(x.to("cpu", ho.float32, copy=True).sum(), x)[0].dtype == ho.float64
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [(("cuda",), "device 'cuda', but the tensor lies on 'cpu'"), ((ho.int64, True, True, True), "4 positional")],
+)
+def test_to_refuses(args, said):
+    with pytest.raises(ho.errors.ArgumentError, match=said):
+        X.to(*args)
+    with pytest.raises(ho.errors.ArgumentError, match="'cuda:0'"):
+        X.to(X.dtype, device="cuda:0")
+
+
+def test_negative_padding_cuts_before_what_is_circular_and_after_what_is_mirrored():
+    x = ho.tensor([1.0, 2.0, 3.0, 4.0])
+    assert ho.pad(x, (-2, 2), "circular").tolist() == [3.0, 4.0, 3.0, 4.0]
+    assert ho.pad(x, (-3, 2), "reflect").tolist() == [4.0, 3.0, 2.0]
+    assert ho.pad(x, (-4, 2), "replicate").tolist() == [4.0, 4.0]
+    assert ho.pad(x, (-1, -2), "reflect").tolist() == [2.0]
