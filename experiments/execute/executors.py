@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from experiments.errors import ExperimentError, UsageError
-from experiments.execute.interrupts import end_with_parent, start_without_interrupts
+from experiments.execute.interrupts import end_with_parent, mask_interrupts
 from experiments.execute.worker import limited
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Processes(Executor):
     """Worker processes, each with a pool of its own, so that one that is killed breaks its own call and no other."""
 
     def __init__(self, workers: int):
-        self._slots = ThreadPoolExecutor(workers, thread_name_prefix="slot", initializer=start_without_interrupts)
+        self._slots = ThreadPoolExecutor(workers, thread_name_prefix="slot", initializer=mask_interrupts)
         self._here = threading.local()
         self._pools: dict[ProcessPoolExecutor, int] = {}
         self._killed = False
@@ -115,17 +115,19 @@ def _dask(address: str | None, workers: int) -> Iterator[Executor]:
         ) from None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         if address is None:
-            with (
-                distributed.LocalCluster(
+            mask_interrupts()
+            try:
+                cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=None,
                     local_directory=scratch,
                     silence_logs=logging.CRITICAL,
-                ) as cluster,
-                distributed.Client(cluster) as client,
-            ):
+                )
+            finally:
+                mask_interrupts(False)
+            with cluster, distributed.Client(cluster) as client:
                 yield client.get_executor(pure=False)
             return
         try:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 #: What ends a run; the exit code is 128 + the number.
@@ -113,13 +114,13 @@ def _relay(reader: socket.socket, stop: Stop) -> None:
                     stop.request(number)
 
 
-def start_without_interrupts() -> None:
-    """In a thread that starts workers: they begin deaf to Ctrl-C, which would break off their imports."""
-    _mask_interrupts(True)
+def mask_interrupts(masked: bool = True) -> None:
+    """Make this thread, and the processes and threads that it starts, deaf to Ctrl-C, or let them hear it.
 
-
-def _mask_interrupts(masked: bool) -> None:
+    A terminal sends it to all processes at once, and in a worker it would break off imports; the parent tells workers.
+    """
     if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it starts with the first worker otherwise, and unmasks the signals then
         signal.pthread_sigmask(signal.SIG_BLOCK if masked else signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
@@ -129,7 +130,7 @@ def end_with_parent() -> None:
     from multiprocessing.connection import wait
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business while there is no task
-    _mask_interrupts(False)
+    mask_interrupts(False)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

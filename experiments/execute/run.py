@@ -157,7 +157,7 @@ class _Run:
             except ExperimentError as error:
                 self.errors.append(str(error))
             ended = self.conclude()
-            if report is not None and ended.status != "interrupted":
+            if report is not None and ended.outcomes and ended.status != "interrupted":
                 report(self.folder, ended.outcomes)
             return ended
         finally:

@@ -89,8 +89,11 @@ def test_a_signal_saves_all_and_the_run_goes_on_later(run_here, start, kept, exe
     assert kept() == kept("whole")
 
 
-def test_the_signal_of_a_terminal_reaches_all_processes_at_once(start):
-    process = start("run", {**VALUES, "executor": "processes"})
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_the_signal_of_a_terminal_reaches_all_processes_at_once(start, executor):
+    if executor == "dask":
+        pytest.importorskip("distributed", reason="dask.distributed, of the extra `cluster`, is not installed")
+    process = start("run", {**VALUES, "executor": executor})
     await_step(20, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
