@@ -1,64 +1,135 @@
-"""MAML: a few steps of any optimizer on a task, differentiable to the order that is asked for."""
+"""MAML and its kin: an initialisation from which a few steps of an optimizer fit a new task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from hograd import Tensor, func, no_grad, tree
-from hograd.errors import ArgumentError
+from hograd import Tensor, cross_entropy
 from optim.base import Optimizer
-from optim.parameters import floating
+from optim.meta.adaptation import expect_order, expect_steps, path
+from optim.meta.base import STATISTICS, Examples, Network, Predict, Task, first, judged, outputs, tensors
+from optim.meta.chosen import Filter, Learn, Learned, Part, learned_of, replaced, value_of
+from optim.sgd import SGD
 
 
-def adapt(
-    loss: Callable[[Any, Any], Tensor],
-    params: Any,
-    task: Any,
-    *,
-    inner: Optimizer,
-    steps: int = 1,
-    order: int = 2,
-) -> Any:
-    """The parameters after a few steps on one task (Finn et al., 2017).
+@dataclasses.dataclass(frozen=True, eq=False)
+class MAML:
+    """Model-agnostic meta-learning (Finn et al., 2017): learns the parameters that adaptation begins at.
 
-    w_0 = params ,  w_{k+1} = step of `inner` on the gradient of loss(w_k, task).
+    minimise over w:  criterion on the query examples at w_K ,  w_0 = w ,  w_{k+1} = step of `inner` on the gradient of
+    the criterion on the support examples at w_k.
 
     Args:
-        loss: function (params, task) with a scalar answer, shape ().
-        params: tree of floating tensors: the meta-learned initialisation.
-        task: what `loss` takes, any tree.
-        inner: the inner optimizer; its hyperparameters may be learned too.
-        steps: number of steps, >= 0.
-        order: 2 differentiates through the gradients; 1 takes them as constants (FOMAML), and records nothing of them.
+        net: the network, a `hograd.nn.Layer` or an object with `init(seed)` and `apply(params, x)`.
+        criterion: function (outputs, targets) with a scalar answer.
+        inner: the inner optimizer, any of `optim`, behind clipping or with schedules as one likes.
+        steps: how many inner steps, >= 0.
+        order: 2 differentiates through the inner gradients, 1 takes them as constants (FOMAML): then memory does not
+            grow with the steps.
+        learn: hyperparameters of `inner` that are learned with the rest: names, or a dict from names to `Learned` or
+            to a constraint, in which they stay. What is learned holds them under "inner", as free numbers.
+        adapted: which parameters the inner steps change, see `Filter`; default all. The others are learned by the outer
+            loop alone.
 
-    Returns:
-        A tree like `params`. `func.vmap` maps it over tasks; the user takes the gradient of what follows.
-
-    Raises:
-        DtypeError: a leaf of `params` is no floating tensor or number; the message names it.
+    Batch norm: inner steps and the loss normalise by the batch that they see. With "transductive" layers, the default
+    of `nn.conv4` and of MAML's experiments, so do predictions; with "running" and "per_step" ones these use averages.
 
     >>> import hograd as ho
-    >>> from optim import SGD
-    >>> loss = lambda w, task: ((w - task) ** 2).sum()
-    >>> tasks = ho.tensor([[1.0], [3.0]])
-    >>> w = ho.zeros(1)
-    >>> ho.func.vmap(lambda task: adapt(loss, w, task, inner=SGD(lr=0.25)))(tasks)
-    tensor([[0.5000],
-            [1.5000]])
+    >>> from hograd import nn
+    >>> from optim.meta import Examples, Task
+    >>> algorithm = MAML(nn.linear(1, 1), criterion=ho.mse, inner=SGD(lr=0.1), steps=3)
+    >>> learned = algorithm.init(0)
+    >>> x = ho.tensor([[1.0], [2.0]])
+    >>> predict = algorithm.adapt(learned, Examples(x, 3 * x), steps=100)
+    >>> predict(ho.tensor([[4.0]]))
+    tensor([[11.7000]])
+    >>> slope = ho.func.grad(algorithm.loss, has_aux=True)(learned, Task(Examples(x, 3 * x), Examples(x, 3 * x)))[0]
+    >>> slope["params"]["weight"].shape
+    (1, 1)
     """
-    if order not in (1, 2):
-        raise ArgumentError(f"adapt: order is {order!r}, expected 1 (gradients as constants) or 2 (exact).")
-    if not isinstance(steps, int) or steps < 0:
-        raise ArgumentError(f"adapt: steps is {steps!r}, expected a whole number of at least 0.")
-    params = floating("params", params)
-    gradient = func.grad_and_value(loss)
-    state = inner.init(params)
-    for _ in range(steps):
-        if order == 2:
-            grads, value = gradient(params, task)
-        else:
-            with no_grad():
-                grads, value = tree.detach(gradient(tree.detach(params), task))
-        params, state = inner.step(params, grads, state, value)
-    return params
+
+    net: Network
+    criterion: Callable[[Any, Any], Tensor] = cross_entropy
+    inner: Optimizer = dataclasses.field(default_factory=lambda: SGD(lr=0.1))
+    steps: int = 5
+    order: int = 2
+    learn: Learn = ()
+    adapted: Filter = None
+
+    def __post_init__(self) -> None:
+        expect_steps(f"{type(self).__name__}: steps", self.steps)
+        expect_order(f"{type(self).__name__}: order", self.order)
+        learned_of(self.learn, self.inner, f"{type(self).__name__}: learn")
+
+    def init(self, seed: Any = None, *, dtype: Any = None) -> dict[str, Any]:
+        """New parameters, and the first values of the hyperparameters that are learned."""
+        learned = first(self.net, seed, dtype)
+        part = self._part.take(learned["params"])
+        rates = {
+            name: how.start(value_of(self.inner, name), part, max(self.steps, 1)) for name, how in self._learned.items()
+        }
+        return {**learned, "inner": rates} if rates else learned
+
+    def adapt(self, learned: Any, support: Examples, steps: int | None = None) -> Predict:
+        """The network after so many inner steps on these examples."""
+        steps = self.steps if steps is None else steps
+        expect_steps(f"{type(self).__name__}: steps", steps)
+        *_, (params, _) = self.path(learned, support, steps)
+
+        def predict(x: Any) -> Tensor:
+            return outputs(self.net, params, tensors(x), learned.get(STATISTICS), step=max(steps - 1, 0))[0]
+
+        return predict
+
+    def loss(self, learned: Any, task: Task) -> tuple[Tensor, dict[str, Any]]:
+        """The criterion on the query examples after the inner steps."""
+        *_, (params, statistics) = self.path(learned, task.support, self.steps)
+        return self.query_loss(params, statistics, task.query, self.steps)
+
+    def query_loss(self, params: Any, statistics: Any, query: Examples, steps: int) -> tuple[Tensor, dict[str, Any]]:
+        """The criterion on query examples after so many steps, and what `loss` tells beside it."""
+        predicted, statistics = outputs(
+            self.net, params, tensors(query.x), statistics, train=True, step=max(steps - 1, 0)
+        )
+        value, told = judged(self.criterion, predicted, query.y)
+        return value, {**told, STATISTICS: statistics} if statistics else told
+
+    def path(
+        self, learned: Any, support: Examples, steps: int, orders: int | tuple[int, ...] | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """The parameters and running statistics before the first inner step and after each."""
+        params, (x, y) = learned["params"], tensors(support)
+
+        def inner_loss(part: Any, statistics: Any, number: int) -> tuple[Tensor, Any]:
+            predicted, statistics = outputs(
+                self.net, self._part.put(part, params), x, statistics, train=True, step=number
+            )
+            return self.criterion(predicted, y), statistics
+
+        walk = path(
+            inner_loss,
+            self._part.take(params),
+            learned.get(STATISTICS),
+            inner=self.optimizer(learned),
+            steps=steps,
+            orders=self.order if orders is None else orders,
+        )
+        for part, statistics in walk:
+            yield self._part.put(part, params), statistics
+
+    def optimizer(self, learned: Any) -> Optimizer:
+        """The inner optimizer with what is learned of it."""
+        inner = self.inner
+        for name, how in self._learned.items():
+            inner = replaced(inner, name, how.value(learned["inner"][name]))
+        return inner
+
+    @property
+    def _learned(self) -> dict[str, Learned]:
+        return learned_of(self.learn, self.inner, f"{type(self).__name__}: learn")
+
+    @property
+    def _part(self) -> Part:
+        return Part(self.adapted, f"{type(self).__name__}: adapted")

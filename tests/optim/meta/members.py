@@ -1,0 +1,43 @@
+"""One small instance of every algorithm, for the contract that all fulfil."""
+
+import numpy as np
+
+import hograd as ho
+from hograd import nn
+from optim import SGD, Adam
+from optim.clip import ClipByNorm
+from optim.compose import chain
+from optim.constraints import Positive, UnitInterval
+from optim.meta import ANIL, BOIL, FOMAML, LSLR, MAML, Learned, MetaSGD
+from optim.meta.tasks import Blobs
+
+TASKS = Blobs(ways=3, shots=2, queries=2, features=4)
+NET = nn.mlp([4, 5, 3], ho.tanh)
+INNER = SGD(lr=0.3)
+
+MEMBERS = {
+    "MAML": MAML(NET, inner=INNER, steps=2),
+    "FOMAML": FOMAML(NET, inner=INNER, steps=2),
+    "MAML, momentum and decay learned": MAML(
+        NET,
+        inner=SGD(lr=0.3, momentum=0.5, weight_decay=0.01),
+        steps=3,
+        learn={"lr": Positive(), "momentum": UnitInterval(), "weight_decay": Positive()},
+    ),
+    "MAML, Adam inside": MAML(NET, inner=Adam(lr=0.1, eps=0.1), steps=2, learn=("lr", "betas")),
+    "MAML, clipped inside": MAML(NET, inner=chain(ClipByNorm(0.1), INNER), steps=2, learn=("optimizer.lr",)),
+    "MAML, no steps": MAML(NET, steps=0),
+    "MAML, per layer": MAML(NET, inner=INNER, steps=2, learn={"lr": Learned(per="layer", within=Positive())}),
+    "MAML, per parameter": MAML(NET, inner=INNER, steps=2, learn={"lr": Learned(per="parameter")}),
+    "ANIL": ANIL(NET, inner=INNER, steps=2),
+    "ANIL, rates learned": ANIL(NET, inner=INNER, steps=2, learn={"lr": Learned(per="layer", per_step=True)}),
+    "BOIL": BOIL(NET, inner=INNER, steps=2),
+    "MetaSGD": MetaSGD(NET, inner=INNER),
+    "LSLR": LSLR(NET, inner=INNER, steps=2),
+}
+
+
+def moved(learned, seed=0, size=0.1):
+    """What is learned, away from its first values: there some parts may be alike."""
+    random = np.random.default_rng(seed)
+    return ho.tree.map(lambda leaf: leaf + size * ho.tensor(random.standard_normal(leaf.shape)), learned)
