@@ -15,6 +15,7 @@ from hograd.core.levels import level_of, state
 from hograd.core.primitive import Primitive, kernels, ops
 from hograd.core.tape import Node
 from hograd.core.tensor import Tensor
+from hograd.core.traced import is_weak
 from hograd.errors import DtypeError, HogradError, ShapeError
 
 
@@ -154,7 +155,7 @@ def promote(primitive: Primitive | str, *args: Any) -> list[Any]:
         ):
             return [a, b]
     operands = [a if isinstance(a, Tensor) else as_operand(a, primitive, i) for i, a in enumerate(args)]
-    arrays = [a for a in operands if not is_number(a)]
+    arrays = [a for a in operands if not is_number(a) and not is_weak(a)]
     if not arrays:
         return operands
     top = max(_category(a) for a in operands)
@@ -164,7 +165,7 @@ def promote(primitive: Primitive | str, *args: Any) -> list[Any]:
     else:
         # Only a Python number is of the highest category: it keeps its weakness within it.
         dtype = {1: np.dtype(np.int64), 2: default_dtype(), 3: np.result_type(default_dtype(), 1j)}[top]
-    return [a if is_number(a) or a.dtype == dtype else _cast(a, dtype) for a in operands]
+    return [a if is_number(a) or is_weak(a) or a.dtype == dtype else _cast(a, dtype) for a in operands]
 
 
 def _cast(value: Any, dtype: Any) -> Any:

@@ -18,19 +18,21 @@ class Slot:
     """A place of the program that `trace` captures.
 
     `example` is what stood there in the run that is captured: shapes, dtypes and errors come from real numbers, but
-    code that asks for them is refused, because the next run has other ones.
+    code that asks for them is refused, because the next run has other ones. `weak`: it is a number of Python's, which
+    takes its dtype from the tensors that it meets.
     """
 
-    __slots__ = ("dtype", "example", "line", "number", "shape", "trace")
+    __slots__ = ("dtype", "example", "line", "number", "shape", "trace", "weak")
     device = "cpu"
 
-    def __init__(self, trace: Any, number: int, example: Any, line: str) -> None:
+    def __init__(self, trace: Any, number: int, example: Any, line: str, *, weak: bool = False) -> None:
         self.trace = trace
         self.number = number
         self.example = example
         self.line = line
         self.shape = example.shape
         self.dtype = example.dtype
+        self.weak = weak
 
     @property
     def ndim(self) -> int:
@@ -81,6 +83,10 @@ class Traced(Tensor):
             self.node.owner = Owner(self)
         return self
 
+    def assign(self, new: Any) -> Any:
+        # Numbers of Python's do not change: after  c += 1  the name stands for another one.
+        return new if self.value.weak else super().assign(new)
+
     def __repr__(self) -> str:
         return repr(self.value)
 
@@ -99,6 +105,25 @@ def record(primitive: Any, args: Any, params: dict[str, Any], number: int) -> An
 
 
 Traced.interpret = staticmethod(record)
+
+
+def is_weak(value: Any) -> bool:
+    """Whether a value stands for a number of Python's, and was computed from such numbers alone."""
+    return type(value) is Traced and value.value.weak
+
+
+def with_weakness(value: Any, weak: bool) -> Any:
+    """A value of a program as a number of Python's, or as a tensor like any other."""
+    if type(value) is not Traced or value.value.weak == weak:
+        return value
+    slot = value.value
+    return Traced(Slot(slot.trace, slot.number, slot.example, slot.line, weak=weak))
+
+
+def strong(value: Any) -> Any:
+    """What `hograd.tensor` makes of a number of Python's, also while it is a value of a program; others as they are."""
+    return value.value.trace.tensor_of(value) if is_weak(value) else value
+
 
 _files: dict[Any, str] = {}
 

@@ -11,12 +11,13 @@ from hograd import tree
 from hograd.backend import FLOATING, as_array
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
+from hograd.core.traced import strong
 from hograd.errors import ArgumentError, DtypeError, ShapeError
 
 
 def as_tensor(leaf: Any) -> Any:
     """A leaf of a tree as a tensor."""
-    return leaf if isinstance(leaf, Tensor) else ops.tensor(leaf)
+    return strong(leaf) if isinstance(leaf, Tensor) else ops.tensor(leaf)
 
 
 def inputs_of(values: Any, name: str) -> tuple[list[Tensor], Any]:
@@ -29,7 +30,7 @@ def inputs_of(values: Any, name: str) -> tuple[list[Tensor], Any]:
                 f"{name}{tree.paths(values)[i]} is {type(x).__name__} {x!r}, expected a floating tensor or number: "
                 "only those have derivatives."
             )
-        tensor = x if isinstance(x, Tensor) else ops.tensor(x)
+        tensor = as_tensor(x)
         if tensor.dtype.kind not in FLOATING:
             raise DtypeError(
                 f"{name}{tree.paths(values)[i]} has dtype {tensor.dtype}: only Tensors of floating point and complex "

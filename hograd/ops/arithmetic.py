@@ -14,6 +14,7 @@ from hograd.core.declare import binary, case, elementwise, extended, operation, 
 from hograd.core.dispatch import apply, as_operand, call, promote, wrap
 from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
+from hograd.core.traced import is_weak
 from hograd.errors import ArgumentError
 from hograd.ops.samples import anywhere, away_from_zero, pairs, positive_pairs
 
@@ -297,8 +298,9 @@ def pow(a: Any, b: Any) -> Tensor:
             a = ops.astype(a, promote("pow", a, b)[0].dtype)
         if a.dtype.kind == "f" or (a.dtype.kind == "c" and type(b) is not builtins.complex):
             return wrap(apply(_power, (a,), {"exponent": b}))
-    a, b = promote("pow", a, b)
-    if is_number(a):
+    if not (is_weak(b) and isinstance(a, Tensor) and a.dtype.kind == "f"):
+        a, b = promote("pow", a, b)
+    if is_number(a) and not is_weak(b):
         # Rules take its logarithm, in the dtype of the exponent.
         a = ops.tensor(a, dtype=getattr(b, "dtype", None))
     return call(_power_tensor, [a, b], {})

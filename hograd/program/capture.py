@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from hograd.backend import RAW, is_number
+import numpy as np
+
+from hograd.backend import RAW, default_dtype, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
+from hograd.core.primitive import primitives
 from hograd.core.replay import Random, beginnings
 from hograd.core.restoring import calling, silent, temporarily
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
-from hograd.core.traced import Slot, Traced, user_line
+from hograd.core.traced import Slot, Traced, is_weak, strong, user_line, with_weakness
 from hograd.errors import CaptureError
 from hograd.program.ir import Instruction, Kind, Literal, Program
 
@@ -28,6 +31,10 @@ class Draws:
     def __init__(self, new: Callable[[Callable[[], Any], Callable[[], Any]], Any], values: Sequence[Any] = ()) -> None:
         self.new = new
         self.values = list(values)
+
+
+#: Operators, which of numbers of Python's make numbers of Python's.
+_OPERATORS = frozenset({"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "floor_divide", "remainder"})
 
 
 class Trace:
@@ -145,7 +152,39 @@ class Trace:
             self.known[id(value)] = number
         return number
 
+    def tensor_of(self, value: Traced) -> Traced:
+        """A number of Python's as a tensor, of the default dtype if it is a float."""
+        value = with_weakness(value, False)
+        if value.dtype.kind == "f" and value.dtype != default_dtype():
+            return self.record(primitives["astype"], (value,), {"dtype": default_dtype()})
+        return value
+
+    def _counted(self, truth: Traced) -> Traced:
+        """A bool of Python's as the whole number that it is to operators."""
+        return self.record(primitives["astype"], (with_weakness(truth, False),), {"dtype": np.dtype(np.int64)})
+
+    def _beside(self, primitive: Any, args: Sequence[Any]) -> tuple[Sequence[Any], bool]:
+        """The operands with Python's numbers as what they are beside the others; whether the answer is one, too."""
+        if primitive.kind != "elementwise":
+            return list(map(strong, args)), False
+        others = [arg.dtype for arg in args if not is_weak(arg) and not is_number(arg)]
+        if not others and primitive.name in _OPERATORS:
+            return [self._counted(arg) if is_weak(arg) and arg.dtype == np.bool_ else arg for arg in args], True
+        if not others:
+            return list(map(strong, args)), False
+        # By their types alone.
+        numbers = [arg.value.example.item() if is_weak(arg) else arg for arg in args if is_weak(arg) or is_number(arg)]
+        dtype = np.result_type(*others, *[type(number)() for number in numbers])
+        given = [with_weakness(arg, False) for arg in args]
+        return [
+            self.record(primitives["astype"], (new,), {"dtype": dtype}) if is_weak(arg) and arg.dtype != dtype else new
+            for arg, new in zip(args, given, strict=True)
+        ], False
+
     def record(self, primitive: Any, args: Sequence[Any], params: dict[str, Any]) -> Traced:
+        weak = False
+        if any(map(is_weak, args)):
+            args, weak = self._beside(primitive, args)
         operands: list[Any] = []
         values: list[Any] = []
         for arg in args:
@@ -157,6 +196,7 @@ class Trace:
                 operands.append(self.operand(arg))
                 values.append(arg)
         slot = self.slot(primitive.kernel(*values, **params), user_line())
+        slot.weak = weak
         self.instructions.append(Instruction(primitive, tuple(operands), params, slot.number, slot.line, self.scope))
         return Traced(slot)
 
@@ -210,6 +250,7 @@ class Trace:
             self.check([value])
             while type(value) is Tensor:
                 value = value.value
+            value = strong(value)
         if type(value) is Traced:
             if value.value.trace is not self:
                 raise CaptureError(

@@ -11,7 +11,7 @@ from hograd.core.dispatch import wrap
 from hograd.core.levels import state
 from hograd.core.restoring import silent
 from hograd.core.tensor import Batched, Dual, Tensor
-from hograd.core.traced import Traced, user_line
+from hograd.core.traced import Traced, is_weak, user_line, with_weakness
 from hograd.errors import CaptureError
 from hograd.program.capture import Trace, tracing
 from hograd.program.ir import Program
@@ -68,7 +68,7 @@ class Inner(Trace):
                 self.parent.check([value])
                 outer = value
             self.alive.append(value)
-            self.mapped[key] = self.input(example_of(outer), user_line())
+            self.mapped[key] = with_weakness(self.input(example_of(outer), user_line()), is_weak(value))
             self.found.append((key, outer))
         return self.mapped[key]
 

@@ -274,7 +274,9 @@ class Generator(Contractions, Choices):
         if kind.dtype.kind not in "fb" or math.prod(kind.shape) == 0:
             return False
         if name in _UFUNCS:
-            return self._ufunc(at, kind, name, target)
+            # Quotients of whole numbers are of the default dtype.
+            whole = all(type(x) is Literal or self.program.kinds[x].dtype.kind in "iub" for x in at.operands)
+            return not (name == "div" and whole) and self._ufunc(at, kind, name, target)
         if not at.operands or type(at.operands[0]) is not int:
             return False
         x, kinds = self._operand(at.operands[0]), self.program.kinds

@@ -19,6 +19,7 @@ from hograd.core.custom import has_level
 from hograd.core.dispatch import wrap
 from hograd.core.levels import state
 from hograd.core.tensor import Tensor
+from hograd.core.traced import with_weakness
 from hograd.errors import ArgumentError, CaptureError, MissingExtraError
 
 # What loops need is loaded with the rest, and not in the first call of a function that has one.
@@ -131,6 +132,7 @@ class Compiled:
         values: list[Any] = []
         kinds: list[Any] = [structure, default_dtype(), bool(kwargs)]
         levels = False
+        weak: list[int] = []
         for leaf in leaves:
             if type(leaf) is Tensor and leaf.node is None:
                 value = leaf.value
@@ -139,10 +141,17 @@ class Compiled:
                     kinds.append(value.shape)
                     kinds.append(value.dtype)
                     continue
+            number = _number(leaf)
             if isinstance(leaf, Tensor):
                 value = leaf
                 levels = True
-            elif is_number(leaf) or is_array(leaf) or isinstance(leaf, np.generic):
+            elif number is not None:
+                # The type of a number is part of the signature.
+                kinds.append(type(number))
+                weak.append(len(values))
+                values.append(number)
+                continue
+            elif is_array(leaf):
                 # A copy of arrays, which their owner may write to.
                 value = as_array(leaf, copy=True)
             else:
@@ -166,7 +175,7 @@ class Compiled:
             with self.lock:
                 entry = self.cache.get(key)
                 if entry is None:
-                    entry = self._capture(values, structure, fixed, bool(kwargs))
+                    entry = self._capture(values, weak, structure, fixed, bool(kwargs))
                     self.cache[key] = entry
                     if len(self.cache) > self.cache_size:
                         self.cache.popitem(last=False)
@@ -176,14 +185,19 @@ class Compiled:
                     self.cache.move_to_end(key)
         return entry, values if not entry.has_fixed else [v for v in values if type(v) is not _Fixed], levels
 
-    def _capture(self, values: list[Any], structure: Any, fixed: dict[str, Any], named: bool) -> _Entry:
+    def _capture(
+        self, values: list[Any], weak: list[int], structure: Any, fixed: dict[str, Any], named: bool
+    ) -> _Entry:
         dynamic = [v for v in values if type(v) is not _Fixed]
         entry = _Entry()
         entry.has_fixed = len(dynamic) < len(values)
 
         def flat(*tensors: Any) -> list[Any]:
             given = iter(tensors)
-            full = tree.unflatten(structure, [v.value if type(v) is _Fixed else next(given) for v in values])
+            leaves = [v.value if type(v) is _Fixed else next(given) for v in values]
+            for i in weak:
+                leaves[i] = with_weakness(leaves[i], True)
+            full = tree.unflatten(structure, leaves)
             if self.signature is None:
                 args, kwargs = full if named else (full, {})
                 result = self.function(*args, **kwargs)
@@ -199,6 +213,18 @@ class Compiled:
         entry.executable = Executable(program, self.name, self.settings)
         entry.staged = Staged.of(entry.executable, flat)
         return entry
+
+
+_NUMBERS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+
+
+def _number(leaf: Any) -> Any:
+    """A number of Python's in the dtype that holds it, or one of NumPy's, which is taken alike; None if it is none."""
+    if type(leaf) in RAW and isinstance(leaf, np.generic):
+        return leaf
+    if not is_number(leaf) or (type(leaf) is int and not -(2**63) <= leaf < 2**63):
+        return None
+    return _NUMBERS[type(leaf)](leaf)
 
 
 class _Fixed:
@@ -281,7 +307,8 @@ def compile(
 
     Args:
         f: function of trees of tensors, arrays and numbers that returns a tree. Numbers come in as tensors of shape ();
-            strings and other hashable objects are part of the signature. Without `f`: a decorator.
+            they take their dtype from the tensors that they meet, as Python's do. Strings and other hashable objects,
+            and whole numbers beyond int64, are part of the signature. Without `f`: a decorator.
         backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`), in which NumPy
             computes only what has no loops of its own here (linear algebra, sorting, convolutions ...). Machine code
             has exponentials and the like of its own, which differ from NumPy's by a few units in the last place. It is

@@ -12,6 +12,7 @@ from hograd.core.custom import Values, is_recorded
 from hograd.core.dispatch import bare, wrap
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor
+from hograd.core.traced import is_weak, with_weakness
 from hograd.errors import CaptureError
 from hograd.func.arguments import as_tensor
 from hograd.func.checkpoint import Again
@@ -130,7 +131,7 @@ def captured(
     def flat(*values: Any) -> list[Any]:
         nonlocal answer_structure
         own = iter(values)
-        known = [next(own) if isinstance(x, Tensor) else x for x in const_leaves]
+        known = [with_weakness(next(own), is_weak(x)) if isinstance(x, Tensor) else x for x in const_leaves]
         before = [next(own) if m else x for x, m in zip(carry_leaves, moving, strict=True)]
         *rows, number = own
         after, answers = step(
