@@ -39,10 +39,17 @@ __all__ = [
     "threshold",
 ]
 
+
+def _gelu_slope(F: Any, g: Any, x: Any) -> Any:
+    # Limited to where the density is not 0, for beyond it powers overflow that are multiplied by it.
+    z = F.clip(x, -40.0, 40.0)
+    return g * (F.ndtr(x) + z * F.exp(z * z * -0.5) / math.sqrt(2 * math.pi))
+
+
 _gelu_exact = elementwise(
     "gelu",
     lambda x: x * kernels.ndtr(x),
-    [lambda F, g, x: g * (F.ndtr(x) + x * F.exp(x * x * -0.5) / math.sqrt(2 * math.pi))],
+    [_gelu_slope],
     "x",
 )
 
@@ -51,9 +58,12 @@ _gelu_exact = elementwise(
 
 
 def _gelu_tanh_slope(F: Any, g: Any, x: Any) -> Any:
-    s = F.sigmoid((x + 0.044715 * x * x * x) * math.sqrt(8 / math.pi))
-    inner = (1 + 3 * 0.044715 * x * x) * math.sqrt(8 / math.pi)
-    return g * (s + x * s * (1 - s) * inner)
+    # Limited to where the sigmoid varies, for beyond it powers overflow that are multiplied by 0.
+    limit = {2: 8.0, 4: 12.0}.get(x.dtype.itemsize, 25.0)
+    z = F.clip(x, -limit, limit)
+    s = F.sigmoid((z + 0.044715 * z * z * z) * math.sqrt(8 / math.pi))
+    inner = (1 + 3 * 0.044715 * z * z) * math.sqrt(8 / math.pi)
+    return g * (s + z * s * (1 - s) * inner)
 
 
 _gelu_tanh = elementwise(
@@ -107,7 +117,9 @@ silu = unary(
 
 def _mish_slope(F: Any, x: Any) -> Any:
     t = F.tanh(F.softplus(x))
-    return t + x * F.sigmoid(x) * (1 - t * t)
+    # Limited to where the second term is not 0, for products with larger numbers overflow.
+    z = F.clip(x, -750.0, 40.0)
+    return t + z * F.sigmoid(z) * (1 - t * t)
 
 
 mish = unary(
@@ -141,7 +153,7 @@ logsigmoid = unary(
 softsign = unary(
     "softsign",
     lambda x: x / (1 + np.abs(x)),
-    lambda F, g, x: g / F.square(1 + F.abs(x)),
+    lambda F, g, x: g / (1 + F.abs(x)) / (1 + F.abs(x)),
     samples=anywhere,
     doc="""x / (1 + |x|); its second derivative at 0, where it jumps, is 0.
 

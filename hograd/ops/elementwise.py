@@ -92,10 +92,9 @@ def _log1p(x: Any) -> Any:
     precise = near & (s > -0.5)
     with np.errstate(divide="ignore"):
         far = np.log(np.hypot(1 + a, b))
-    y = np.empty(np.shape(x), x.dtype)
-    y.real = np.where(precise, np.where(s == 0, a, np.log1p(np.where(precise, s, 0.0)) / 2), far)
-    y.imag = np.arctan2(b, 1 + a)
-    return scalarize(y)
+    size = np.where(precise, np.where(s == 0, a, np.log1p(np.where(precise, s, 0.0)) / 2), far)
+    parts = np.stack([size, np.arctan2(b, 1 + a)], -1).astype(x.real.dtype)
+    return scalarize(parts.view(x.dtype)[..., 0])
 
 
 log1p = unary(
@@ -230,6 +229,9 @@ def _sigmoid(x: Any) -> Any:
         left = x.real < 0
         e = np.exp(np.where(left, x, -x))
         return scalarize(np.where(left, e, 1) / (1 + e))
+    if x.dtype == np.float16:
+        # Whose exponentials overflow long before their quotients vanish.
+        return _sigmoid(x.astype(np.float32)).astype(np.float16)
     # Precise in both tails: exp overflows to inf for large negative x, and 1 / inf is the right 0.
     with silent():
         return 1 / (1 + np.exp(-x))

@@ -35,7 +35,7 @@ log2 = unary(
 log10 = unary(
     "log10",
     np.log10,
-    lambda F, g, x: g / (x * math.log(10)),
+    lambda F, g, x: g / x * (1 / math.log(10)),
     samples=positive,
     doc="""Logarithm to base 10; -inf at 0, nan below.
 

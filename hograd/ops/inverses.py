@@ -27,9 +27,8 @@ __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atanh"]
 
 def _from_parts(x: Any, real: Any, imag: Any) -> Any:
     """Complex numbers of the dtype of x; sums with 1 and products with 1j would lose the signs of zeros."""
-    z = np.empty(np.shape(x), np.result_type(x))
-    z.real, z.imag = real, imag
-    return z
+    parts = np.stack(np.broadcast_arrays(real, imag), -1)
+    return parts.view(x.dtype)[..., 0]
 
 
 #: The two factors of q, of complex numbers.

@@ -18,10 +18,17 @@ from hograd.ops.scipy import scipy_function
 
 __all__ = ["erf", "erfc", "erfinv", "logit"]
 
+
+def _bell(F: Any, x: Any, width: float) -> Any:
+    """e**-(width x)**2, from x within the limits beyond which it is 0: so no derivative multiplies that by infinity."""
+    z = F.clip(x, -28.0 / width, 28.0 / width)
+    return F.exp(z * z * -(width * width))
+
+
 erf = unary(
     "erf",
     scipy_function("erf"),
-    lambda F, x: F.exp(-x * x) * (2 / math.sqrt(math.pi)),
+    lambda F, x: _bell(F, x, 1.0) * (2 / math.sqrt(math.pi)),
     samples=anywhere,
     doc="""Error function  2 / sqrt(pi)  times the integral of e**(-t**2) from 0 to x.
 
@@ -35,7 +42,7 @@ erf = unary(
 erfc = unary(
     "erfc",
     scipy_function("erfc"),
-    lambda F, x: F.exp(-x * x) * (-2 / math.sqrt(math.pi)),
+    lambda F, x: _bell(F, x, 1.0) * (-2 / math.sqrt(math.pi)),
     samples=anywhere,
     doc="""1 - erf(x), precise for large x.
 
@@ -84,13 +91,13 @@ def _tail(x: Any) -> Any:
 
 
 def _ndtr_kernel(x: Any) -> Any:
-    z = np.asarray(x, np.float64)
+    z = x.astype(np.float64)
     left = (z < -1) & (z > -40)
     return scalarize(np.where(left, _tail(np.where(left, z, -1.0)), _right(z)).astype(x.dtype))
 
 
 def _log_ndtr_kernel(x: Any) -> Any:
-    z = np.asarray(x, np.float64)
+    z = x.astype(np.float64)
     right = (z > 1) & (z < 40)
     return scalarize(np.where(right, np.log1p(-_tail(np.where(right, -z, -1.0))), _log_right(z)).astype(x.dtype))
 
@@ -98,7 +105,7 @@ def _log_ndtr_kernel(x: Any) -> Any:
 ndtr = unary(
     "ndtr",
     _ndtr_kernel,
-    lambda F, x: F.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi)),
+    lambda F, x: _bell(F, x, math.sqrt(0.5)) * (1 / math.sqrt(2 * math.pi)),
     samples=anywhere,
     doc="""Distribution function of the standard normal  erfc(-x / sqrt(2)) / 2.
 
@@ -114,7 +121,7 @@ def _log_ndtr_slope(F: Any, x: Any) -> Any:
     below, above = F.where(x < 0, x, 0.0), F.where(x < 0, 0.0, x)
     # Of  -x**2 / 2 + ln erfcx(-x / sqrt(2)), whose second part alone varies for large -x from the second order on.
     left = -below - math.sqrt(0.5) * F.erfcx_ratio(below * -math.sqrt(0.5), order=1)
-    right = F.exp(above * above * -0.5) / math.sqrt(2 * math.pi) / F.ndtr(above)
+    right = _bell(F, above, math.sqrt(0.5)) / math.sqrt(2 * math.pi) / F.ndtr(above)
     return F.where(x < 0, left, right)
 
 

@@ -63,21 +63,23 @@ def _from(name: str, order: float) -> float:
 
 
 def _mended(name: str, scipy_kernel: Callable[[Any], Any], order: float, x: Any) -> Any:
-    z = np.asarray(x, np.float64)
-    y = np.array(scipy_kernel(x), np.float64)
+    z = np.reshape(x.astype(np.float64), (-1,))
+    # A copy, to be written to.
+    y = np.reshape(scipy_kernel(x), (-1,)).astype(np.float64)
     even = order % 1 == 0
     size = np.abs(z) if even and name in ("jv", "iv", "ive") else z
     with silent():
         large = size > _from(name, order)
         if np.any(large):
             y[large] = _far(name, size[large], order)
-        if name in ("jv", "iv", "ive") and order >= 0:
+        if name in ("jv", "iv", "ive") and (order >= 0 or order % 1):
             small = (size > 0) & (size < _SMALL)
             if np.any(small):
                 y[small] = _first_term(name, size[small], order)
                 large = large | small
         odd = size is not z and order % 2
-        return scalarize(np.where(large & (z < 0), -y if odd else y, y).astype(x.dtype))
+        y = np.where(large & (z < 0), -y if odd else y, y)
+        return scalarize(np.reshape(y, x.shape).astype(x.dtype))
 
 
 def beyond_scipy(name: str) -> Callable[[float, Any], Any]:

@@ -21,7 +21,7 @@ from hograd.core.primitive import kernels, register
 from hograd.core.restoring import silent
 from hograd.ops.scipy import scipy_function
 
-_gamma, _gammaln, _beta, _betaln = (scipy_function(name) for name in ("gamma", "gammaln", "beta", "betaln"))
+_gamma, _beta = (scipy_function(name) for name in ("gamma", "beta"))
 
 
 def moment(cumulants: dict[tuple[int, int], Any], i: int, j: int) -> Any:
@@ -57,36 +57,56 @@ def with_logarithms(cumulants: dict[tuple[int, int], Any], logarithms: dict[tupl
 def _falling(a: Any, count: int, order: int) -> Any:
     """The derivative of this order of  (a-1)(a-2)...(a-count)."""
     factors = [np.polynomial.Polynomial([-float(k + 1), 1.0]) for k in range(count)]
-    return np.zeros_like(a) + math.prod(factors, start=np.polynomial.Polynomial([1.0])).deriv(order)(a)
+    y = np.zeros_like(a)
+    for coefficient in math.prod(factors, start=np.polynomial.Polynomial([1.0])).deriv(order).coef[::-1].tolist():
+        y = y * a + coefficient
+    return y
+
+
+#: Above it Stirling's series is precise.
+LARGE = 16.0
+
+
+def stirling(a: Any) -> Any:
+    """ln gamma(a)  less  (a - 1/2) ln a - a + ln(2 pi) / 2."""
+    over = 1 / (a * a)
+    return (1 / 12 - over * (1 / 360 - over * (1 / 1260 - over * (1 / 1680 - over * (1 / 1188))))) / a
+
+
+def _deviance(x: Any, mean: Any) -> Any:
+    """mean (e - ln(1 + e))  of the excess  e = x / mean - 1."""
+    excess = (x - mean) / mean
+    r = excess / (2 + excess)
+    square = r * r
+    series = excess * r - 2 * r * square * sum(square**k / (2 * k + 3) for k in range(14))
+    return mean * np.where(np.abs(excess) < 0.3, series, excess - np.log1p(excess))
 
 
 def _density(a: Any, b: Any, k: int) -> Any:
     """b**(a-1-k) e**-b / gamma(a): for large a by what Stirling's formula leaves (Loader, 2000), with all digits."""
-    large = a > 16
-    u = np.where(large, a, 17.0)
-    excess = np.where(large, b - a, 0.0) / u
-    r = excess / (2 + excess)
-    square = r * r
-    # excess - log1p(excess)
-    series = excess * r - 2 * r * square * sum(square**k / (2 * k + 3) for k in range(14))
-    deviance = np.where(np.abs(excess) < 0.3, series, excess - np.log1p(excess))
-    over = 1 / (u * u)
-    stirling = (1 / 12 - over * (1 / 360 - over * (1 / 1260 - over * (1 / 1680 - over * (1 / 1188))))) / u
-    far = np.sqrt(u / (2 * math.pi)) * np.exp(-stirling - u * deviance) / b ** (k + 1)
+    large = a > LARGE
+    u, t = np.where(large, a, 17.0), np.where(large, b, 17.0)
+    far = np.sqrt(u / (2 * math.pi)) * np.exp(-stirling(u) - _deviance(t, u)) / b ** (k + 1)
     v = np.where(large, 1.0, a)
     decay = np.exp(-b)
     near = np.where(decay == 0, 0.0, b ** (v - 1 - k) * decay / _gamma(v))
     return np.where(large, far, near)
 
 
-def _power(x: Any, exponent: Any, factor: Any) -> Any:
-    """factor x**exponent, 0 where the factor is."""
-    return np.where(factor == 0, 0.0, factor * x**exponent)
+def _power_of_zero(exponent: Any, factor: Any) -> Any:
+    """factor 0**exponent, 0 where the factor is."""
+    return np.where(factor == 0, 0.0, factor * np.power(0.0, exponent))
+
+
+def _in_float64(*args: Any) -> list[Any]:
+    """The arguments broadcast against each other, numbers too."""
+    none = np.zeros_like(sum(args), np.float64)
+    return [v + none for v in args]
 
 
 def _gamma_density_kernel(a: Any, b: Any, order: int, k: int) -> Any:
     dtype = np.result_type(a, b)
-    a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    a, b = _in_float64(a, b)
     with silent():
         end, far = b == 0, b == math.inf
         z = np.where(end | far, 1.0, b)
@@ -97,7 +117,7 @@ def _gamma_density_kernel(a: Any, b: Any, order: int, k: int) -> Any:
             * density
         )
         factor = _falling(a, k, 0)
-        at_end = _power(np.zeros_like(a), a - 1 - k, factor / _gamma(a))
+        at_end = _power_of_zero(a - 1 - k, factor / _gamma(a))
         if order:
             infinite = np.where(factor == 0, math.nan, np.copysign(math.inf, factor) * (-1.0) ** order)
             at_end = np.where(a - 1 - k > 0, 0.0, infinite)
@@ -107,15 +127,21 @@ def _gamma_density_kernel(a: Any, b: Any, order: int, k: int) -> Any:
 
 def _beta_density_kernel(a: Any, b: Any, x: Any, i: int, j: int, k: int, n: int) -> Any:
     dtype = np.result_type(a, b, x)
-    a, b, x = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (a, b, x)))
+    a, b, x = _in_float64(a, b, x)
     with silent():
         low, high = x == 0, x == 1
         z = np.where(low | high, 0.5, x)
         log_x, log_rest = np.log(z), np.log1p(-z)
         # Products of powers where these are numbers, for exponents of large logarithms lose digits.
         direct = z ** (a - 1 - k) * (1 - z) ** (b - 1 - n) / _beta(a, b)
-        scaled = np.exp((a - 1 - k) * log_x + (b - 1 - n) * log_rest - _betaln(a, b))
+        scaled = np.exp((a - 1 - k) * log_x + (b - 1 - n) * log_rest - kernels.betaln(a, b))
         density = np.where((direct > 0) & (direct < math.inf) & (a + b < 100), direct, scaled)
+        # As for the gamma function.
+        large = (a > LARGE) & (b > LARGE)
+        u, v, count = (np.where(large, w, 17.0) for w in (a, b, a + b))
+        rest = stirling(count) - stirling(u) - stirling(v) - _deviance(count * z, u) - _deviance(count * (1 - z), v)
+        sharp = np.sqrt(u * v / (count * 2 * math.pi)) * np.exp(rest) / (z ** (k + 1) * (1 - z) ** (n + 1))
+        density = np.where(large, sharp, density)
         cumulants = with_logarithms(beta_cumulants(a, b, i, j), {(1, 0): log_x, (0, 1): log_rest})
         inside = (
             sum(
@@ -131,7 +157,7 @@ def _beta_density_kernel(a: Any, b: Any, x: Any, i: int, j: int, k: int, n: int)
         )
         factor = _falling(a, k, 0) * _falling(b, n, 0)
         near = np.where(low, a - 1 - k, b - 1 - n)
-        at_end = _power(np.zeros_like(a), near, factor / _beta(a, b))
+        at_end = _power_of_zero(near, factor / _beta(a, b))
         if i + j:
             # nan where a logarithm meets a pole or a step.
             at_end = np.where(near > 0, 0.0, math.nan)

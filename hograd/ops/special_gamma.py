@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hograd.backend import scalarize
+from hograd.backend import is_number, scalarize
 from hograd.core.declare import binary, case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
@@ -18,6 +18,7 @@ from hograd.errors import ArgumentError
 from hograd.ops.axes import operand
 from hograd.ops.samples import positive, positive_pairs
 from hograd.ops.scipy import floats, scipy_function
+from hograd.ops.special_density import LARGE, stirling
 
 __all__ = ["digamma", "mvlgamma", "polygamma"]
 
@@ -56,6 +57,7 @@ digamma = unary(
 
 
 _zeta = scipy_function("zeta")
+_gammaln = scipy_function("gammaln")
 _psi = scipy_function("digamma")
 
 
@@ -132,10 +134,10 @@ def _polygamma_difference_kernel(a: Any, b: Any, order: int) -> Any:
     By the recurrence up to where the asymptotic series holds.
     """
     dtype = np.result_type(a, b)
-    a, b = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (a, b)))
+    a, b = (v if is_number(v) else v.astype(np.float64) for v in (a, b))
     sides = (a > 0) & (b > 0)
     with silent():
-        z, total = np.where(sides, a, 1.0), np.zeros(np.shape(a))
+        z, total = np.where(sides, a, 1.0), np.zeros_like(a + b)
         added = np.where(sides, b, 1.0)
 
         def less(power: int) -> Any:
@@ -169,9 +171,32 @@ register(
 )
 
 
+_betaln = scipy_function("betaln")
+
+
+def _betaln_kernel(a: Any, b: Any) -> Any:
+    """By Stirling's formula where one is large, for the logarithms of gamma(b) and gamma(a + b) agree there."""
+    y = _betaln(a, b)
+    dtype = y.dtype
+    small, large = (f(a, b).astype(np.float64) for f in (np.minimum, np.maximum))
+    far = (small > 0) & (large > LARGE) & (large < math.inf)
+    if not np.any(far):
+        return y
+    p, q = np.where(far, small, 1.0), np.where(far, large, 17.0)
+    both, apart, log_sum = p > LARGE, np.log1p(p / q), np.log(p + q)
+    u = np.where(both, p, 17.0)
+    of_small = np.where(
+        both,
+        stirling(u) - (u - 0.5) * np.log1p(q / u) + 0.5 * (math.log(2 * math.pi) - log_sum),
+        _gammaln(p) + p - p * log_sum,
+    )
+    found = of_small - (q - 0.5) * apart + stirling(q) - stirling(p + q)
+    return scalarize(np.where(far, found, y).astype(dtype))
+
+
 betaln = binary(
     "betaln",
-    scipy_function("betaln"),
+    _betaln_kernel,
     (
         lambda F, a, b: F.polygamma_difference(a, b, order=0),
         lambda F, a, b: F.polygamma_difference(b, a, order=0),
@@ -208,7 +233,9 @@ def _zeta_derivative_kernel(a: Any, b: Any, order: int) -> Any:
         rest = z * (-1) ** n * math.factorial(n) / (a - 1) ** (n + 1) + (0 if n else 0.5)
         for k, coefficient in enumerate(_BERNOULLI):
             rest += coefficient * _rising(a, 2 * k + 1, n) / z ** (2 * k + 1)
-        total += math.comb(order, n) * (-logarithm) ** (order - n) * np.exp(-a * logarithm) * rest
+        decay = math.comb(order, n) * (-logarithm) ** (order - n) * np.exp(-a * logarithm)
+        # Where powers of a overflow, it is 0.
+        total += np.where(decay == 0, 0.0, decay * rest)
     return scalarize(np.where(valid, total, math.nan).astype(dtype))
 
 

@@ -56,14 +56,14 @@ def _erfcx_orders(x: Any, order: int) -> list[Any]:
 
 def _by_parts(x: Any, below: Any, above: Any) -> Any:
     """`below` where x < 1 and `above` where x >= 1, each of the numbers there, in float64."""
-    z = np.asarray(x, np.float64)
-    y, large = np.full(z.shape, math.nan), z >= 1
+    z = np.reshape(x.astype(np.float64), (-1,))
+    y, large = np.full_like(z, math.nan), z >= 1
     small = z < 1
     if np.any(small):
         y[small] = below(z[small])
     if np.any(large):
         y[large] = above(z[large])
-    return scalarize(y.astype(x.dtype))
+    return scalarize(np.reshape(y, x.shape).astype(x.dtype))
 
 
 def _erfcx_derivative_kernel(x: Any, order: int) -> Any:
@@ -191,8 +191,8 @@ def _ive_at_zero(order: float, n: int) -> float:
 
 def _ive_derivative_kernel(x: Any, order: float, n: int) -> Any:
     order = abs(order) if order % 1 == 0 else order
-    z = np.abs(np.asarray(x, np.float64))
-    y = np.full(z.shape, math.nan)
+    z = np.reshape(np.abs(x.astype(np.float64)), (-1,))
+    y = np.full_like(z, math.nan)
     edge = max(30.0, order * order)
     short = 0 <= order <= _LARGEST_ORDER
     for where, form in [
@@ -201,7 +201,7 @@ def _ive_derivative_kernel(x: Any, order: float, n: int) -> Any:
     ]:
         if np.any(where):
             y[where] = form(z[where], order, n)
-    y = np.where(z == 0, _ive_at_zero(order, n), y)
+    y = np.reshape(np.where(z == 0, _ive_at_zero(order, n), y), x.shape)
     sign = math.nan if order % 1 else (-1.0) ** (order + n)
     return scalarize(np.where(x < 0, sign * y, y).astype(x.dtype))
 
@@ -223,7 +223,7 @@ def _inverse_slope(scale: float, width: float, rest: Any) -> Any:
         left = rest(x)
         with silent():
             slope = _erfcx(np.abs(y) * width) / left * scale
-        return scalarize(np.where(left == 0, math.inf, slope).astype(np.result_type(x)))
+        return scalarize(np.where(left == 0, math.inf, slope).astype(x.dtype))
 
     return kernel
 

@@ -94,12 +94,37 @@ def _over_squared_radius(F: Any, x: Any, a: Any, b: Any) -> Any:
     return x / radius / radius
 
 
+def _direction_kernel(a: Any, b: Any) -> Any:
+    """a / hypot(a, b), and 0 at the origin."""
+    y = np.hypot(a, b)
+    return a / np.where(y == 0, math.inf, y).astype(y.dtype)
+
+
+def _over_distance(F: Any, x: Any, a: Any, b: Any) -> Any:
+    y = F.hypot(a, b)
+    return x / F.where(y == 0, math.inf, y)
+
+
+# By products of the two directions all derivatives of the distance are written: of the difference
+# 1 / y - a**2 / y**3  nothing is left for b far below a.
+_direction = elementwise(
+    "direction",
+    _direction_kernel,
+    (
+        lambda F, g, a, b: _over_distance(F, g * F.square(F.direction(b, a)), a, b),
+        lambda F, g, a, b: _over_distance(F, -g * F.direction(a, b) * F.direction(b, a), a, b),
+    ),
+    "a b",
+)
+register("direction", lambda a, b: call(_direction, (a, b), {}), _direction_kernel)
+
+
 hypot = binary(
     "hypot",
     np.hypot,
     (
-        lambda F, g, y, a: g * (a / F.where(y == 0, math.inf, y)),
-        lambda F, g, y, b: g * (b / F.where(y == 0, math.inf, y)),
+        lambda F, a, b: F.direction(a, b),
+        lambda F, a, b: F.direction(b, a),
     ),
     samples=pairs,
     floating=True,
@@ -146,6 +171,9 @@ def _sinc_kernel(x: Any, order: int = 0) -> Any:
     From  z f_n + n f_(n-1) = sin(z + n pi / 2), which loses digits for small z; there the series
     f_n = sum over even k >= n of  (-1)**(k/2) z**(k-n) / ((k+1) (k-n)!).
     """
+    if x.dtype == np.float16:
+        # Where pi x is not a number any more, the answer is.
+        return _sinc_kernel(x.astype(np.float32), order).astype(x.dtype)
     z = x * math.pi
     small = np.abs(z) < order + 2
     far = np.where(small, 1.0, z)
