@@ -90,7 +90,7 @@ def _log1p(x: Any) -> Any:
     total, rest = _sum(first, qq)
     s = total + (rest + first_rest + p_rest + q_rest)
     precise = near & (s > -0.5)
-    with np.errstate(divide="ignore"):
+    with silent():
         far = np.log(np.hypot(1 + a, b))
     size = np.where(precise, np.where(s == 0, a, np.log1p(np.where(precise, s, 0.0)) / 2), far)
     parts = np.stack([size, np.arctan2(b, 1 + a)], -1).astype(x.real.dtype)
