@@ -17,6 +17,20 @@ are about as precise. Within a factor of 4 of a dtype's largest number, derivati
 from hograd.ops.accuracy import ACCURACY
 from hograd.ops.elementwise import expm1, log1p, sigmoid
 from hograd.ops.exponentials import exp2, xlog1py, xlogy
+from hograd.ops.polynomials import (
+    chebyshev_polynomial_t,
+    chebyshev_polynomial_u,
+    chebyshev_polynomial_v,
+    chebyshev_polynomial_w,
+    hermite_polynomial_h,
+    hermite_polynomial_he,
+    laguerre_polynomial_l,
+    legendre_polynomial_p,
+    shifted_chebyshev_polynomial_t,
+    shifted_chebyshev_polynomial_u,
+    shifted_chebyshev_polynomial_v,
+    shifted_chebyshev_polynomial_w,
+)
 from hograd.ops.reduce import logsumexp
 from hograd.ops.rounding import round
 from hograd.ops.special import (
@@ -31,6 +45,7 @@ from hograd.ops.special import (
     ndtri,
 )
 from hograd.ops.special_bessel import (
+    airy_ai,
     bessel_j0,
     bessel_j1,
     bessel_y0,
@@ -48,6 +63,7 @@ from hograd.ops.special_bessel import (
     modified_bessel_k1,
     scaled_modified_bessel_k0,
     scaled_modified_bessel_k1,
+    spherical_bessel_j0,
     yv,
 )
 from hograd.ops.special_gamma import betaln, digamma, gammaln, mvlgamma, polygamma, zeta
@@ -60,12 +76,17 @@ expit, psi, lgamma, multigammaln = sigmoid, digamma, gammaln, mvlgamma
 
 __all__ = [
     "ACCURACY",
+    "airy_ai",
     "bessel_j0",
     "bessel_j1",
     "bessel_y0",
     "bessel_y1",
     "betainc",
     "betaln",
+    "chebyshev_polynomial_t",
+    "chebyshev_polynomial_u",
+    "chebyshev_polynomial_v",
+    "chebyshev_polynomial_w",
     "digamma",
     "entr",
     "erf",
@@ -78,6 +99,8 @@ __all__ = [
     "gammainc",
     "gammaincc",
     "gammaln",
+    "hermite_polynomial_h",
+    "hermite_polynomial_he",
     "i0",
     "i0e",
     "i1",
@@ -87,6 +110,8 @@ __all__ = [
     "jv",
     "kv",
     "kve",
+    "laguerre_polynomial_l",
+    "legendre_polynomial_p",
     "lgamma",
     "log1p",
     "log_ndtr",
@@ -105,8 +130,13 @@ __all__ = [
     "round",
     "scaled_modified_bessel_k0",
     "scaled_modified_bessel_k1",
+    "shifted_chebyshev_polynomial_t",
+    "shifted_chebyshev_polynomial_u",
+    "shifted_chebyshev_polynomial_v",
+    "shifted_chebyshev_polynomial_w",
     "sinc",
     "softmax",
+    "spherical_bessel_j0",
     "xlog1py",
     "xlogy",
     "yv",

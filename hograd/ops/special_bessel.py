@@ -1,12 +1,16 @@
-"""Bessel functions of both kinds, and the modified ones."""
+"""Bessel functions of both kinds, the modified and the spherical ones, and Airy's."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from hograd.backend import scalarize
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
+from hograd.core.primitive import register
 from hograd.core.tensor import Tensor
 from hograd.ops.samples import anywhere, away_from_zero, positive
 from hograd.ops.scipy import scipy_function
@@ -312,5 +316,78 @@ scaled_modified_bessel_k1 = unary(
     >>> import hograd as ho
     >>> ho.special.scaled_modified_bessel_k1(ho.tensor([1.0, 2.5]))
     tensor([1.6362, 0.9002])
+    """,
+)
+
+
+#: Where the third term of the asymptotic series is far below rounding.
+_FAR = -1e5
+
+#: From where on both are below the smallest float64.
+_UNDERFLOW = 110.0
+
+
+def _airy_kernel(x: Any, part: int) -> Any:
+    """Ai or its derivative; where SciPy gives up: 0 to the right, two terms of the asymptotic series to the left."""
+    z = np.asarray(x, np.float64)
+    y = np.where(z > _UNDERFLOW, 0.0, scipy_function("airy")(z)[part])
+    far = z < _FAR
+    if np.any(far):
+        with np.errstate(all="ignore"):
+            size, zeta = np.abs(z), 2 / 3 * np.abs(z) ** 1.5
+            cosine, sine = np.cos(zeta - np.pi / 4), np.sin(zeta - np.pi / 4)
+            if part:
+                wave = size**0.25 * (sine + 7 / 72 / zeta * cosine)
+            else:
+                wave = size**-0.25 * (cosine + 5 / 72 / zeta * sine)
+        y = np.where(far, np.where(np.isinf(zeta) & (part == 0), 0.0, wave / np.sqrt(np.pi)), y)
+    return scalarize(y.astype(x.dtype))
+
+
+_airy_slope = elementwise("airy_slope", lambda x: _airy_kernel(x, 1), [lambda F, g, x: g * x * F.airy_ai(x)], "x")
+register("airy_slope", lambda x: call(_airy_slope, (x,), {}), lambda x: _airy_kernel(x, 1))
+
+airy_ai = unary(
+    "airy_ai",
+    lambda x: _airy_kernel(x, 0),
+    lambda F, x: F.airy_slope(x),
+    samples=anywhere,
+    doc="""Airy function Ai, the solution of  y'' = x y  that vanishes at inf.
+
+    >>> import hograd as ho
+    >>> ho.special.airy_ai(ho.tensor([0.0, 1.0, -2.0]))
+    tensor([0.3550, 0.1353, 0.2274])
+    """,
+)
+
+
+def _spherical_kernel(x: Any, order: int) -> Any:
+    z = np.asarray(x, np.float64)
+    size = np.abs(z)
+    # In order 0 sin(x) / x; else from J of half an order, which has no sign to the left of 0.
+    with np.errstate(all="ignore"):
+        wave = np.sin(z) / z if order == 0 else np.sqrt(np.pi / 2 / size) * _jv_kernel(order + 0.5, size)
+    y = np.where(z == 0, float(order == 0), np.where(np.isinf(z), 0.0, wave))
+    return scalarize(np.where((z < 0) & (order % 2 == 1), -y, y).astype(x.dtype))
+
+
+def _spherical_slope(F: Any, g: Any, x: Any, order: int) -> Any:
+    above = (order + 1) * F.spherical_bessel(x, order=order + 1)
+    return g * ((order * F.spherical_bessel(x, order=order - 1) - above) / (2 * order + 1) if order else -above)
+
+
+_spherical = elementwise("spherical_bessel", _spherical_kernel, [_spherical_slope], "x")
+register("spherical_bessel", lambda x, order: call(_spherical, (x,), {"order": order}), _spherical_kernel)
+
+spherical_bessel_j0 = unary(
+    "spherical_bessel_j0",
+    lambda x: _spherical_kernel(x, 0),
+    lambda F, x: -F.spherical_bessel(x, order=1),
+    samples=anywhere,
+    doc="""Spherical Bessel function of the first kind of order 0,  sin(x) / x,  which is 1 at 0.
+
+    >>> import hograd as ho
+    >>> ho.special.spherical_bessel_j0(ho.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.8415])
     """,
 )

@@ -52,6 +52,35 @@ def _logit(x: Any, eps: Any = 0.0) -> Any:
     return 2 * np.arctanh(2 * x - 1)
 
 
+def _airy(x: float) -> float:
+    """By Bessel functions of order 1/3."""
+    size, z = abs(x), 2 / 3 * abs(x) ** 1.5
+    if x > 0:
+        return math.sqrt(size / 3) / math.pi * special.kv(1 / 3, z)
+    return math.sqrt(size) / 3 * (special.jv(1 / 3, z) + special.jv(-1 / 3, z))
+
+
+#: By cosines of complex angles, and SciPy's.
+_POLYNOMIALS = [
+    ("chebyshev", "t", lambda n, x: np.cos(n * np.arccos(x + 0j)).real),
+    ("chebyshev", "u", lambda n, x: (np.sin((n + 1) * (t := np.arccos(x + 0j))) / np.sin(t)).real),
+    ("chebyshev", "v", lambda n, x: (np.cos((n + 0.5) * (t := np.arccos(x + 0j))) / np.cos(t / 2)).real),
+    ("chebyshev", "w", lambda n, x: (np.sin((n + 0.5) * (t := np.arccos(x + 0j))) / np.sin(t / 2)).real),
+    ("hermite", "h", special.eval_hermite),
+    ("hermite", "he", special.eval_hermitenorm),
+    ("laguerre", "l", special.eval_laguerre),
+    ("legendre", "p", special.eval_legendre),
+]
+
+
+def _at_degrees(function: Any, shifted: bool = False) -> Any:
+    def called(x: Any, n: Any) -> Any:
+        degree = np.trunc(n)
+        return np.where(degree < 0, 0.0, function(degree.astype(int), 2 * x - 1 if shifted else x))[()]
+
+    return called
+
+
 def _bessel(order: float, x: Any) -> Any:
     """The power series."""
     terms = [(x / 2) ** (2 * k + order) / (math.factorial(k) * math.gamma(k + order + 1)) for k in range(40)]
@@ -160,6 +189,10 @@ ELEMENTWISE: dict[str, Any] = {
     "yv": _hankel("imag"),
     "kv": _decaying,
     "kve": lambda order, x: _decaying(order, x) * np.exp(x),
+    "airy_ai": _each(_airy),
+    "spherical_bessel_j0": lambda x: np.sin(x) / x,
+    **{f"{name}_polynomial_{kind}": _at_degrees(f) for name, kind, f in _POLYNOMIALS},
+    **{f"shifted_chebyshev_polynomial_{k}": _at_degrees(f, True) for name, k, f in _POLYNOMIALS if name == "chebyshev"},
     "bessel_j0": lambda x: _hankel("real")(0, np.abs(x)),
     "bessel_j1": lambda x: np.sign(x) * _hankel("real")(1, np.abs(x)),
     "bessel_y0": lambda x: _hankel("imag")(0, x),

@@ -152,7 +152,7 @@ ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "place", "safe_
     "trapezoid", "cumulative_trapezoid", "gradient", "block_diag", "isin", "softmin",
     "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack", "rsub", "unravel_index",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
-    "pad", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
+    "pad", "constant_pad_nd", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
     "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
 }  # fmt: skip
 #: What PyTorch has in `nn.functional` or `special` alone, or calls otherwise there.
@@ -161,7 +161,9 @@ ONLY_FUNCTIONS |= {
     "relu6", "hardsigmoid", "hardswish", "softshrink", "threshold", "glu", "xlog1py", "erfcx", "ndtr",
     "log_ndtr", "ndtri", "entr", "iv", "ive", "jv", "yv", "kv", "kve", "i1", "i0e", "i1e", "gammaln", "betaln", "zeta",
     "gammainc", "gammaincc", "betainc", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "modified_bessel_k0",
-    "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
+    "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "airy_ai", "spherical_bessel_j0",
+    *(f"{shifted}chebyshev_polynomial_{kind}" for shifted in ("", "shifted_") for kind in "tuvw"),
+    "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p",
 }  # fmt: skip
 
 
