@@ -304,7 +304,7 @@ class Generator(Contractions, Choices):
             parts = [kinds[v] if type(v) is int else None for v in at.operands]
             if all(part is not None and part.dtype == kind.dtype and part.shape for part in parts):
                 return self._concatenation(at)
-        if name == "sigmoid" and same and kind.dtype.kind == "f":
+        if name == "sigmoid" and same and kind.dtype.char in "fd":
             out = self._destination(at, kind, safe=True)
             self.lines += [
                 f"np.negative({x}, {out})",
