@@ -311,7 +311,8 @@ def compile(
             and whole numbers beyond int64, are part of the signature. Without `f`: a decorator.
         backend: "numpy" for generated Python that calls NumPy, "native" for machine code (extra `jit`), in which NumPy
             computes only what has no loops of its own here (linear algebra, sorting, convolutions ...). Machine code
-            has exponentials and the like of its own, which differ from NumPy's by a few units in the last place. It is
+            has exponentials and the like of its own, which differ from NumPy's by a few units in the last place.
+            Of 0 and -0 its maximum is 0, and its minimum -0. It is
             kept on disk, in `HOGRAD_CACHE_DIR` or the user's cache: a folder that nobody else may write to.
         static_argnames: names of arguments that stay Python values, such as a number of steps; each new value
             captures again.
