@@ -1,6 +1,7 @@
 """Named parts of experiments, each checked by its own signature. `register` adds your own."""
 
 from experiments.components.registry import (
+    AlgorithmChoice,
     BaselineChoice,
     Choice,
     ConstraintChoice,
@@ -11,6 +12,7 @@ from experiments.components.registry import (
     MinimizerChoice,
     ModelChoice,
     OptimizerChoice,
+    TasksChoice,
     choose,
     register,
 )
@@ -20,6 +22,7 @@ __all__ = [
     "register",
     "choose",
     "Choice",
+    "AlgorithmChoice",
     "BaselineChoice",
     "ConstraintChoice",
     "DataChoice",
@@ -29,6 +32,7 @@ __all__ = [
     "MinimizerChoice",
     "ModelChoice",
     "OptimizerChoice",
+    "TasksChoice",
     "Count",
     "Natural",
     "Positive",

@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 Make = TypeVar("Make", bound=Callable[..., Any])
@@ -33,6 +33,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "model": ("experiments.components.models", "a network"),
     "loss": ("experiments.components.losses", "what training makes small"),
     "data": ("experiments.components.data", "a data set"),
+    "tasks": ("experiments.components.tasks", "a family of tasks to learn from"),
+    "algorithm": ("experiments.components.algorithms", "how one learns from tasks to learn a new one"),
     "learn": ("experiments.components.learn", "an outer variable: what is learned by hypergradients"),
     "baseline": ("experiments.components.baselines", "what the learned result is compared with"),
 }
@@ -121,6 +123,8 @@ MethodChoice = Annotated[Choice, Kind("method")]
 ModelChoice = Annotated[Choice, Kind("model")]
 LossChoice = Annotated[Choice, Kind("loss")]
 DataChoice = Annotated[Choice, Kind("data")]
+TasksChoice = Annotated[Choice, Kind("tasks")]
+AlgorithmChoice = Annotated[Choice, Kind("algorithm")]
 LearnChoice = Annotated[Choice, Kind("learn")]
 BaselineChoice = Annotated[Choice, Kind("baseline")]
 
@@ -134,6 +138,13 @@ def built(value: Any) -> Any:
         return value.build() if value.kind in MADE_WITH_OWNER else value
     if isinstance(value, list | tuple):
         return type(value)(built(item) for item in value)
+    if isinstance(value, dict):
+        return {name: built(item) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        # A section: its own options may be components.
+        parts = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
+        made = {name: built(part) for name, part in parts.items() if isinstance(part, Choice)}
+        return replace(value, **made) if made else value
     return value
 
 

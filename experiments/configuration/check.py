@@ -252,6 +252,8 @@ def chosen(value: Any, plan: Plan) -> Any:
         for one in plan.plans:
             if isinstance(one, Pick) and not isinstance(value, int | float | str | type(None)):
                 return chosen(value, one)
+            if isinstance(one, Named) and isinstance(value, dict):
+                return chosen(value, one)
         return value
     if isinstance(plan, Pick):
         if isinstance(value, Choice):
@@ -269,6 +271,8 @@ def chosen(value: Any, plan: Plan) -> Any:
     if isinstance(plan, Many) and isinstance(value, list | tuple):
         return tuple(chosen(item, plan.entry) for item in value)
     if isinstance(plan, Named) and isinstance(value, dict):
+        if isinstance(plan.entry, Section):
+            return {name: chosen(item, plan.entry) for name, item in value.items()}
         checker = Checker()
         made = checker.value(node_of(value), plan, ())
         if made is BAD:

@@ -2,4 +2,5 @@
 
 from experiments.recipes import bilevel as bilevel
 from experiments.recipes import estimators as estimators
+from experiments.recipes import meta as meta
 from experiments.recipes import online as online

@@ -16,8 +16,9 @@ from optim.fields import fields
 from optim.schedules import Schedule
 
 Filter = str | tuple[str, ...] | Callable[[str], bool] | dict[str, Any] | None
-"""Which parameters: a name such as "head" or "block1.conv", which stands for all below it, several of them, a function
-of such a name that returns a bool, or a tree of bools like the parameters or the upper part of these. None is all."""
+"""Which parameters: a name such as "head" or "block1.conv", which stands for all below it, "not head" for all others,
+several of them, a function of such a name that returns a bool, or a tree of bools like the parameters or the upper part
+of these. None is all."""
 
 
 def names_of(params: Any) -> list[str]:
@@ -41,10 +42,15 @@ def mask(chosen: Filter, params: Any, option: str) -> list[bool]:
     if callable(chosen):
         found = [bool(chosen(name)) for name in names]
     elif isinstance(chosen, tuple | list) and chosen and all(isinstance(one, str) for one in chosen):
-        for one in chosen:
+        without = [one.removeprefix("not ") for one in chosen if one.startswith("not ")]
+        within = [one for one in chosen if not one.startswith("not ")]
+        for one in (*within, *without):
             if not any(_below(name, one) for name in names):
                 raise ArgumentError(f"{option} names {one!r}, but the parameters are {', '.join(names)}.")
-        found = [any(_below(name, one) for one in chosen) for name in names]
+        found = [
+            (not within or any(_below(name, one) for one in within)) and not any(_below(name, one) for one in without)
+            for name in names
+        ]
     else:
         found = [bool(one) for one in tree.broadcast(chosen, params, (option, "params"))]
     if not any(found):

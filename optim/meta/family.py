@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from optim.meta.chosen import Filter, Learn, Learned
 from optim.meta.maml import MAML
@@ -17,7 +18,7 @@ class FOMAML(MAML):
     1
     """
 
-    order: int = 1
+    order: Literal[1, 2] = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,21 +35,16 @@ class ANIL(MAML):
     adapted: Filter = "head"
 
 
-def body(name: str) -> bool:
-    """Whether a parameter is none of the head."""
-    return not name.startswith("head.")
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class BOIL(MAML):
     """Body only in the inner loop (Oh et al., 2021): `MAML` whose inner steps change all but the head.
 
     >>> from hograd import nn
-    >>> BOIL(nn.mlp([2, 8, 5])).adapted("layer1.weight")
-    True
+    >>> BOIL(nn.mlp([2, 8, 5])).adapted
+    'not head'
     """
 
-    adapted: Filter = body
+    adapted: Filter = "not head"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

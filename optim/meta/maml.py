@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from hograd import Tensor, cross_entropy
 from optim.base import Optimizer
@@ -54,7 +54,7 @@ class MAML:
     criterion: Callable[[Any, Any], Tensor] = cross_entropy
     inner: Optimizer = dataclasses.field(default_factory=lambda: SGD(lr=0.1))
     steps: int = 5
-    order: int = 2
+    order: Literal[1, 2] = 2
     learn: Learn = ()
     adapted: Filter = None
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hograd.errors import ArgumentError
 from optim.meta.base import Examples, Task
-from optim.meta.tasks.source import Seed, Tasks, between, cut, normals, uniforms
+from optim.meta.tasks.source import Dtype, Seed, Tasks, between, cut, expect_counts, normals, uniforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,10 @@ class Sinusoids(Tasks):
     amplitudes: tuple[float, float] = (0.1, 5.0)
     phases: tuple[float, float] = (0.0, np.pi)
     inputs: tuple[float, float] = (-5.0, 5.0)
-    dtype: Any = "float64"
+    dtype: Dtype = "float64"
+
+    def __post_init__(self) -> None:
+        expect_counts(self, "shots", "queries")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,7 +86,10 @@ class LinearRegressions(Tasks):
     noise: float = 0.1
     center: float = 0.0
     seed: Seed = 0
-    dtype: Any = "float64"
+    dtype: Dtype = "float64"
+
+    def __post_init__(self) -> None:
+        expect_counts(self, "features", "shots", "queries")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,7 +125,10 @@ class Blobs(Tasks):
     features: int = 2
     spread: float = 0.3
     seed: Seed = 0
-    dtype: Any = "float64"
+    dtype: Dtype = "float64"
+
+    def __post_init__(self) -> None:
+        expect_counts(self, "ways", "shots", "queries", "features")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,7 +169,14 @@ class Quadratics(Tasks):
     rows: int = 8
     condition: float = 10.0
     seed: Seed = 0
-    dtype: Any = "float64"
+    dtype: Dtype = "float64"
+
+    def __post_init__(self) -> None:
+        expect_counts(self, "features", "rows")
+        if self.rows < self.features:
+            raise ArgumentError(
+                f"Quadratics: rows is {self.rows}, expected at least {self.features}, one for each of the features."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from optim.meta.base import Examples, Task
 
 Seed = int | tuple[int, ...]
 """One or several whole numbers of at least 0. Families with different seeds are independent of one another."""
+
+Dtype = Literal["float32", "float64"]
 
 
 class Tasks:
@@ -30,6 +33,16 @@ class Tasks:
     def batch(self, first: int, count: int) -> Task:
         """Tasks number first to first + count - 1, as arrays with an axis for the tasks in front."""
         raise NotImplementedError(f"{type(self).__name__} does not define batch().")
+
+    def split(self) -> tuple[Tasks, Tasks]:
+        """Two families without a task in common: to train on, and to be judged by.
+
+        Where tasks are drawn it is the draws that differ; families of classes give each part classes of its own.
+        """
+        seed: Any = getattr(self, "seed", 0)
+        seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        made: Any = self
+        return dataclasses.replace(made, seed=(*seeds, 0)), dataclasses.replace(made, seed=(*seeds, 1))
 
     def __getitem__(self, index: int) -> Task:
         """One task."""
@@ -55,6 +68,14 @@ def uniforms(seed: Seed, first: int, count: int, numbers: int) -> np.ndarray:
     source = np.random.Philox(key=key)
     source.advance(first * blocks)
     return np.random.Generator(source).random((count, 4 * blocks))[:, :numbers]
+
+
+def expect_counts(tasks: Any, *names: str) -> None:
+    """Refuse options that are no whole numbers from 1."""
+    for name in names:
+        value = getattr(tasks, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ArgumentError(f"{type(tasks).__name__}: {name} is {value!r}, expected a whole number of at least 1.")
 
 
 def normals(uniform: np.ndarray) -> np.ndarray:
