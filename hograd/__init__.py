@@ -35,6 +35,7 @@ from hograd.ops import exchange as _exchange
 from hograd.ops import exponentials as _exponentials
 from hograd.ops import extrema as _extrema
 from hograd.ops import gather as _gather
+from hograd.ops import histograms as _histograms
 from hograd.ops import images as _images
 from hograd.ops import index as _index
 from hograd.ops import inverses as _inverses
@@ -49,6 +50,7 @@ from hograd.ops import linalg_solve as _linalg_solve
 from hograd.ops import linalg_top as _linalg_top
 from hograd.ops import logic as _logic
 from hograd.ops import losses as _losses
+from hograd.ops import lowrank as _lowrank
 from hograd.ops import margins as _margins
 from hograd.ops import masks as _masks
 from hograd.ops import noise as _noise
@@ -73,6 +75,7 @@ from hograd.ops import shape as _shape
 from hograd.ops import special as _special
 from hograd.ops import special_bessel as _special_bessel
 from hograd.ops import special_gamma as _special_gamma
+from hograd.ops import spectrogram as _spectrogram
 from hograd.ops import split as _split
 from hograd.ops import stable as _stable
 from hograd.ops import statistics as _statistics
@@ -96,6 +99,7 @@ from hograd.ops.exchange import *
 from hograd.ops.exponentials import *
 from hograd.ops.extrema import *
 from hograd.ops.gather import *
+from hograd.ops.histograms import *
 from hograd.ops.images import *
 from hograd.ops.index import *
 from hograd.ops.inverses import *
@@ -112,6 +116,7 @@ from hograd.ops.linalg_solve import pinv as pinverse
 from hograd.ops.linalg_top import *
 from hograd.ops.logic import *
 from hograd.ops.losses import *
+from hograd.ops.lowrank import *
 from hograd.ops.margins import *
 from hograd.ops.masks import *
 from hograd.ops.noise import *
@@ -136,6 +141,7 @@ from hograd.ops.shape import *
 from hograd.ops.special import *
 from hograd.ops.special_bessel import *
 from hograd.ops.special_gamma import *
+from hograd.ops.spectrogram import *
 from hograd.ops.split import *
 from hograd.ops.stable import *
 from hograd.ops.statistics import *
@@ -290,6 +296,7 @@ __all__ += _exchange.__all__
 __all__ += _exponentials.__all__
 __all__ += _extrema.__all__
 __all__ += _gather.__all__
+__all__ += _histograms.__all__
 __all__ += _images.__all__
 __all__ += _index.__all__
 __all__ += _inverses.__all__
@@ -304,6 +311,7 @@ __all__ += _linalg_solve.__all__
 __all__ += _linalg_top.__all__
 __all__ += _logic.__all__
 __all__ += _losses.__all__
+__all__ += _lowrank.__all__
 __all__ += _margins.__all__
 __all__ += _masks.__all__
 __all__ += _noise.__all__
@@ -328,6 +336,7 @@ __all__ += _shape.__all__
 __all__ += _special.__all__
 __all__ += _special_bessel.__all__
 __all__ += _special_gamma.__all__
+__all__ += _spectrogram.__all__
 __all__ += _split.__all__
 __all__ += _stable.__all__
 __all__ += _statistics.__all__

@@ -60,6 +60,9 @@ class IndexMethods:
     def nonzero(self, *args: Any, **options: Any) -> Any:
         return ops.nonzero(self, *args, **options)
 
+    def nonzero_static(self, **options: Any) -> Any:
+        return ops.nonzero_static(self, **options)
+
     def argwhere(self) -> Tensor:
         return ops.nonzero(self)
 

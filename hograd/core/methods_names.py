@@ -71,6 +71,7 @@ class NamedMethods:
     adjoint, isreal = _method("adjoint"), _method("isreal")
     conj_physical, resolve_conj, resolve_neg = _method("conj"), _method("clone"), _method("clone")
     cov, corrcoef, histc, renorm = _method("cov"), _method("corrcoef"), _method("histc"), _method("renorm")
+    frexp, histogram, stft, istft = _method("frexp"), _method("histogram"), _method("stft"), _method("istft")
     index_put, put, take_along_dim = _method("index_put"), _method("put"), _method("take_along_dim")
     index_reduce = _method("index_reduce")
     select_scatter, slice_scatter = _method("select_scatter"), _method("slice_scatter")

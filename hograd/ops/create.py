@@ -26,6 +26,7 @@ __all__ = [
     "logspace",
     "ones",
     "ones_like",
+    "scalar_tensor",
     "tensor",
     "zeros",
     "zeros_like",
@@ -153,6 +154,16 @@ def empty(*shape: Any, dtype: Any = None, device: Any = None, requires_grad: boo
     (2,)
     """
     return zeros(*shape, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a tensor of shape (), of the default dtype unless another is given.
+
+    >>> import hograd as ho
+    >>> ho.scalar_tensor(3)
+    tensor(3.)
+    """
+    return full((), s, dtype=_dtype(dtype), device=device, requires_grad=requires_grad)
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -9,10 +9,10 @@ import numpy as np
 from hograd.core.declare import case, operation
 from hograd.core.primitive import ops
 from hograd.core.tensor import Tensor, concrete
-from hograd.errors import DtypeError, ShapeError
-from hograd.ops.axes import tensor_of
+from hograd.errors import ArgumentError, DtypeError, ShapeError
+from hograd.ops.axes import tensor_of, whole
 
-__all__ = ["argwhere", "masked_fill", "masked_scatter", "masked_select", "nonzero"]
+__all__ = ["argwhere", "masked_fill", "masked_scatter", "masked_select", "nonzero", "nonzero_static"]
 
 
 def _mask(mask: Any, name: str) -> Tensor:
@@ -122,3 +122,28 @@ def nonzero(x: Any, *, as_tuple: bool = False) -> Any:
 
 
 argwhere = nonzero
+
+
+@operation(None, lambda s: [], differentiable=False)
+def nonzero_static(x: Any, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first places of elements that are not 0, as many as `size` says.
+
+    Args:
+        x: tensor.
+        size: how many; what is missing is filled.
+        fill_value: int.
+
+    Returns:
+        int64, shape (size, axes).
+
+    >>> import hograd as ho
+    >>> ho.nonzero_static(ho.tensor([0.0, 2.0, 3.0]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    size = whole(size, "nonzero_static", "size")
+    if size < 0:
+        raise ArgumentError(f"nonzero_static got size={size}, expected at least 0.")
+    places = np.argwhere(concrete(tensor_of(x, "nonzero_static"), "nonzero_static()"))[:size]
+    return Tensor(np.pad(places, ((0, size - len(places)), (0, 0)), constant_values=fill_value))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hograd.core.declare import binary, case, composite, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
+from hograd.core.primitive import ops, register
 from hograd.core.tensor import Tensor
+from hograd.errors import DtypeError
 from hograd.ops.axes import operand, tensor_of
 from hograd.ops.samples import anywhere, away_from_zero
 
@@ -21,6 +23,7 @@ __all__ = [
     "floor",
     "fmod",
     "frac",
+    "frexp",
     "heaviside",
     "isinf",
     "isneginf",
@@ -96,6 +99,37 @@ frac = unary(
     tensor([ 0.5000, -0.2500])
     """,
 )
+
+
+class Parts(NamedTuple):
+    """A number as  mantissa 2**exponent."""
+
+    mantissa: Tensor
+    exponent: Tensor
+
+
+_exponent = elementwise("binary_exponent", lambda x: np.frexp(x)[1], None, "x")
+_mantissa = elementwise(
+    "mantissa", lambda x: np.frexp(x)[0], [lambda F, g, x: F.ldexp(g, F.neg(F.binary_exponent(x)))], "x"
+)
+register("binary_exponent", lambda x: call(_exponent, (x,), {}), lambda x: np.frexp(x)[1])
+
+
+@operation(np.frexp, away_from_zero)
+def frexp(x: Any) -> Parts:
+    """x as  mantissa 2**exponent  with |mantissa| from 1/2 up to but without 1; both are 0 where x is 0.
+
+    Args:
+        x: floating tensor. The derivative of the mantissa is 2**-exponent; the exponent is int32 and constant.
+
+    >>> import hograd as ho
+    >>> ho.frexp(ho.tensor([1.5, -8.0]))
+    Parts(mantissa=tensor([ 0.7500, -0.5000]), exponent=tensor([1, 4], dtype=int32))
+    """
+    x = tensor_of(x, "frexp")
+    if x.dtype.kind != "f":
+        raise DtypeError(f"frexp only supports floating-point dtypes, found {x.dtype}.")
+    return Parts(call(_mantissa, (x,), {}), ops.binary_exponent(x))
 
 
 def _round_kernel(x: Any, decimals: int = 0) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -114,12 +116,24 @@ DIFFERENCES = [
     Difference(
         "nn.functional.scaled_dot_product_attention", "draws", "The generators draw other numbers.", given("dropout_p")
     ),
+    Difference(
+        "svd_lowrank",
+        "draws",
+        "With M the rank is above q, so that the answer depends on the subspace that is drawn.",
+        lambda args, kwargs: kwargs["M"] is not None,
+    ),
     # Arguments
     Difference(
         "nn.functional.batch_norm",
         "refused",
         "A tensor with one axis has no channels.",
         lambda args, kwargs: args[0].ndim < 2,
+    ),
+    Difference(
+        "histogramdd",
+        "refused",
+        "PyTorch counts between edges that fall, too, which has no meaning.",
+        lambda args, kwargs: any(bool((edges.diff() < 0).any()) for edges in args[1] if torch.is_tensor(edges)),
     ),
     # What PyTorch refuses
     Difference(
@@ -170,5 +184,7 @@ ABSENT = {
     "to_sparse": "Tensors are dense.",
     "grid_sampler_2d grid_sampler_3d": "What PyTorch calls behind `nn.functional.grid_sample`, which hograd has too, "
     "with numbers for its modes.",
+    "linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve": "PyTorch has no derivatives of them; `linalg.solve` "
+    "solves the same systems and has them.",
     "hash_tensor": "A sum over the bits of a tensor, which PyTorch does not document.",
 }

@@ -30,6 +30,8 @@ ARRANGEMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "special.polygamma": lambda x, n: (n, x),
     "nn.functional.embedding": lambda weight, index: (index, weight),
     "nn.functional.embedding_bag": lambda weight, index: (index, weight),
+    "svd_lowrank": lambda a, b: (a @ b.mT,),
+    "pca_lowrank": lambda a, b: (a @ b.mT,),
     "linalg.pinv.singular": lambda a, b: (a @ b.mT,),
     "normal.number_mean": lambda std, mean: (mean, std),
 }

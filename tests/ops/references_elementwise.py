@@ -52,6 +52,12 @@ def _logit(x: Any, eps: Any = 0.0) -> Any:
     return 2 * np.arctanh(2 * x - 1)
 
 
+def _each_frexp(x: Any) -> Any:
+    """By the logarithm, away from powers of 2."""
+    exponent = np.floor(np.log2(np.abs(x))) + 1
+    return x / 2**exponent, exponent.astype(np.int32)
+
+
 def _airy(x: float) -> float:
     """By Bessel functions of order 1/3."""
     size, z = abs(x), 2 / 3 * abs(x) ** 1.5
@@ -189,6 +195,7 @@ ELEMENTWISE: dict[str, Any] = {
     "yv": _hankel("imag"),
     "kv": _decaying,
     "kve": lambda order, x: _decaying(order, x) * np.exp(x),
+    "frexp": _each_frexp,
     "airy_ai": _each(_airy),
     "spherical_bessel_j0": lambda x: np.sin(x) / x,
     **{f"{name}_polynomial_{kind}": _at_degrees(f) for name, kind, f in _POLYNOMIALS},

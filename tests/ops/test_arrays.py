@@ -63,6 +63,10 @@ def test_places_and_counts():
     assert [places.tolist() for places in ho.nonzero(x, as_tuple=True)] == [[0, 1], [1, 0]]
     assert x[x.nonzero(as_tuple=True)].tolist() == [2.0, 3.0]
     assert ho.nonzero(ho.tensor(5.0)).shape == (1, 0)
+    assert x.nonzero_static(size=1).tolist() == [[0, 1]]
+    assert ho.nonzero_static(x, size=3, fill_value=7).tolist() == [[0, 1], [1, 0], [7, 7]]
+    with pytest.raises(ho.errors.ArgumentError, match="size=-1"):
+        ho.nonzero_static(x, size=-1)
     assert ho.nonzero(ho.zeros(0, 2)).shape == (0, 2)
     assert ho.bincount(ho.tensor([2, 0, 2]), minlength=4).tolist() == [1, 0, 2, 0]
     assert ho.bincount(ho.tensor([], dtype=ho.int64)).shape == (0,)

@@ -158,3 +158,9 @@ def test_arrays_of_operands_are_not_changed_by_the_caller_afterwards():
     y = (x * factor).sum()
     factor[:] = 0.0
     assert ho.grad(y, x)[0].tolist() == [3.0, 4.0]
+
+
+def test_scalar_tensor_takes_the_default_dtype():
+    assert (ho.scalar_tensor(3).dtype, ho.scalar_tensor(3).shape) == (ho.float64, ())
+    assert ho.scalar_tensor(3.0, dtype=ho.int64).item() == 3
+    assert ho.scalar_tensor(2.0, requires_grad=True).requires_grad

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,14 @@ def test_negative_padding_cuts_before_what_is_circular_and_after_what_is_mirrore
     assert ho.pad(x, (-3, 2), "reflect").tolist() == [4.0, 3.0, 2.0]
     assert ho.pad(x, (-4, 2), "replicate").tolist() == [4.0, 4.0]
     assert ho.pad(x, (-1, -2), "reflect").tolist() == [2.0]
+
+
+def test_frexp_of_every_kind_of_number():
+    x = ho.tensor([0.0, -0.0, 1.5, -8.0, math.inf, math.nan, 5e-324], requires_grad=True)
+    mantissa, exponent = x.frexp()
+    np.testing.assert_array_equal(mantissa.detach(), [0.0, -0.0, 0.75, -0.5, math.inf, math.nan, 0.5])
+    assert exponent.tolist() == [0, 0, 1, 4, 0, 0, -1073]
+    assert exponent.dtype == ho.int32
+    np.testing.assert_array_equal(ho.grad(mantissa[:4].sum(), x)[0], [1, 1, 0.5, 0.0625, 0, 0, 0])
+    with pytest.raises(ho.errors.DtypeError, match="floating"):
+        ho.frexp(ho.tensor([1, 2]))

@@ -153,7 +153,7 @@ ONLY_FUNCTIONS = {"concatenate", "stack", "einsum", "tensordot", "place", "safe_
     "getitem", "at_add", "at_set", "stop_gradient", "lu_unpack", "rsub", "unravel_index",
     "hstack", "vstack", "dstack", "column_stack", "broadcast_tensors", "meshgrid", "cartesian_prod", "combinations",
     "pad", "constant_pad_nd", "one_hot", "searchsorted", "bucketize", "var_mean", "std_mean", "cdist", "pdist",
-    "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
+    "histogramdd", "svd_lowrank", "pca_lowrank", "complex", "view_as_complex", "view_as_real", "real", "imag", "polar",
 }  # fmt: skip
 #: What PyTorch has in `nn.functional` or `special` alone, or calls otherwise there.
 ONLY_FUNCTIONS |= {
