@@ -12,6 +12,7 @@ from hograd import tree
 from hograd.core.dispatch import wrap
 from hograd.core.levels import enable_grad, no_grad, no_transforms
 from hograd.core.primitive import ops
+from hograd.core.replay import Draws, collected, drawing, no_more, restore, watched
 from hograd.core.restoring import silent
 from hograd.core.tensor import Tensor
 from hograd.errors import ArgumentError, LevelError, LinearAlgebraError, ShapeError
@@ -134,6 +135,46 @@ class Arguments:
         for i, x in zip(self.others, constants, strict=True):
             leaves[i] = wrap(x)
         return tree.unflatten(self.structure, leaves)
+
+
+def of_one_draw(f: Callable[..., Any], run: Callable[[Callable[..., Any], tuple[Any, ...]], Any], *args: Any) -> Any:
+    """run(f, args) , for an `f` of which all evaluations at (x, *args) see the same random draws.
+
+    If the first evaluation draws, the numbers are made here, among the levels that are open, and become one more
+    argument: what `run` evaluates, at whatever level and whenever, differentiates or puts into a program takes them.
+    """
+
+    @functools.wraps(f)
+    def plain(x: Any, *args: Any) -> Any:
+        with watched() as random:
+            y = f(x, *args)
+        if random.states:
+            restore(random)
+            raise _Random(f, x)
+        return y
+
+    @functools.wraps(f)
+    def given(x: Any, *args: Any) -> Any:
+        with drawing(Draws(no_more, args[-1])):
+            return f(x, *args[:-1])
+
+    try:
+        return run(plain, args)
+    except _Random as found:
+        if found.f is not f:
+            raise
+        point = found.x
+    with no_grad(), collected() as draws:
+        f(point, *args)
+    return run(given, (*args, tuple(map(wrap, draws))))
+
+
+class _Random(Exception):
+    """A function draws random numbers."""
+
+    def __init__(self, f: Any, x: Any) -> None:
+        super().__init__(f"{name_of(f)} draws random numbers, but did not do so when it was evaluated first.")
+        self.f, self.x = f, x
 
 
 def _is_constant(x: Any) -> bool:

@@ -50,11 +50,11 @@ def scan(
     (slots + r)! / (slots! r!) >= n;  "binomial" alone has about log2 n slots. Derivatives of higher order keep no more
     than a fixed multiple of that, and the random draws of a step that runs again are the same.
 
-    Inside `compile` the step is captured once, whatever the number of steps (unless it draws random numbers inside a
-    vmap that the loop is in, too); in place of the optimal schedule there are loops within loops, which call f as often
-    and keep about twice as many carries. Segments (k, "sqrt") keep small results of long computations, too, such as
-    gradients of weights, and are spared them when they run again, where these come to at most twice of what is kept
-    anyway.
+    Inside `compile` the step is captured once, whatever the number of steps (unless it draws random numbers for each
+    element of a vmap that the loop is in); in place of the optimal schedule there are loops within loops, which call f
+    as often and keep about twice as many carries. Segments (k, "sqrt") keep small results of long computations, too,
+    such as gradients of weights, and are spared them when they run again, where these come to at most twice of what is
+    kept anyway.
 
     Args:
         f: function of a tree that is carried, of a slice of `xs` and of `consts`, that returns the next tree, like it,

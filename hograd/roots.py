@@ -28,7 +28,7 @@ from hograd.func.arguments import as_tensor, name_of
 from hograd.func.forward import jvp
 from hograd.func.jacobian import jacrev
 from hograd.func.reverse import vjp
-from hograd.implicit import METHODS, Arguments, solve_matvec
+from hograd.implicit import METHODS, Arguments, of_one_draw, solve_matvec
 from hograd.ops.linalg_solve import solve as dense_solve
 
 LARGE = 256
@@ -73,7 +73,8 @@ def custom_root(
         StructureError, DtypeError: with `has_aux`, `solve` returns no pair, tells something else than numbers, or tells
             it in different shapes under `vmap` or from one call of a compiled function to the next.
 
-    Under `vmap` the solver runs for each element on its own. Source: Blondel et al., "Efficient and modular implicit
+    Random draws of `f` are the same in all of its evaluations for one answer; those of `solve` are its own. Under
+    `vmap` the solver runs for each element on its own. Source: Blondel et al., "Efficient and modular implicit
     differentiation" (2022).
 
     >>> import hograd as ho
@@ -97,11 +98,17 @@ def custom_root(
 
     @functools.wraps(solve)
     def find(guess: Any, *args: Any) -> Any:
-        problem = Problem(f, solve, guess, args, linear_solve, tolerance, has_aux)
-        flat = ops.root(problem.arguments.flat, *problem.arguments.constants, problem=problem)
-        if problem.aux is None:
-            return problem.unravel(flat)
-        return problem.unravel(problem.aux.solution(flat)), problem.aux.unpack(flat)
+        def own(guess: Any, *given: Any) -> Any:
+            return solve(guess, *given[: len(args)])
+
+        def run(f: Any, given: tuple[Any, ...]) -> Any:
+            problem = Problem(f, functools.update_wrapper(own, solve), guess, given, linear_solve, tolerance, has_aux)
+            flat = ops.root(problem.arguments.flat, *problem.arguments.constants, problem=problem)
+            if problem.aux is None:
+                return problem.unravel(flat)
+            return problem.unravel(problem.aux.solution(flat)), problem.aux.unpack(flat)
+
+        return of_one_draw(f, run, *args)
 
     return find
 
@@ -123,7 +130,7 @@ def fixed_point(
         *args: trees of whatever else `f` depends on.
         tolerance: stop when no element changes by more than tolerance * max(1, max |x|); by default 1e-12, or 1e-5 in
             float32.
-        maximum_steps: how many steps to take at most.
+        maximum_steps: how many steps to take at most. All see the same random draws of `f`.
         linear_solve: how to solve with 1 - df/dx, as in `custom_root`.
 
     Returns:
@@ -139,27 +146,31 @@ def fixed_point(
     (tensor(-0.2975), tensor(0.7391))
     """
 
-    def iterate(guess: Any, *args: Any) -> Any:
-        x = tree.map(as_tensor, guess)
-        change = math.nan
-        for _ in range(maximum_steps):
-            new = tree.map(as_tensor, f(x, *args))
-            new = _like(new, x, f"{name_of(f)}(x)")
-            change, size = _largest(tree.map(ops.sub, new, x)), _largest(new)
-            x = new
-            if change <= _tolerance(tolerance, x, 1e-12, 1e-5) * max(1.0, size):
-                return x
-        raise ConvergenceError(
-            f"fixed_point: {name_of(f)} still changes x by {change:.1e} after maximum_steps={maximum_steps} steps. "
-            "Raise maximum_steps or tolerance, start nearer, or damp it: x + c * (f(x) - x) has the same fixed points."
-        )
+    def run(f: Any, args: tuple[Any, ...]) -> Any:
+        def iterate(guess: Any, *args: Any) -> Any:
+            x = tree.map(as_tensor, guess)
+            change = math.nan
+            for _ in range(maximum_steps):
+                new = tree.map(as_tensor, f(x, *args))
+                new = _like(new, x, f"{name_of(f)}(x)")
+                change, size = _largest(tree.map(ops.sub, new, x)), _largest(new)
+                x = new
+                if change <= _tolerance(tolerance, x, 1e-12, 1e-5) * max(1.0, size):
+                    return x
+            raise ConvergenceError(
+                f"fixed_point: {name_of(f)} still changes x by {change:.1e} after maximum_steps={maximum_steps} steps. "
+                "Raise maximum_steps or tolerance, start nearer, or damp it: x + c * (f(x) - x) has the same fixed "
+                "points."
+            )
 
-    def residual(x: Any, *args: Any) -> Any:
-        return tree.map(lambda x, y: ops.sub(y, x), x, f(x, *args))
+        def residual(x: Any, *args: Any) -> Any:
+            return tree.map(lambda x, y: ops.sub(y, x), x, f(x, *args))
 
-    functools.update_wrapper(residual, f)
-    accepted = None if tolerance is None else 10 * tolerance
-    return custom_root(residual, iterate, linear_solve=linear_solve, tolerance=accepted)(guess, *args)
+        functools.update_wrapper(residual, f)
+        accepted = None if tolerance is None else 10 * tolerance
+        return custom_root(residual, iterate, linear_solve=linear_solve, tolerance=accepted)(guess, *args)
+
+    return of_one_draw(f, run, *args)
 
 
 class Problem:

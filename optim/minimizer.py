@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hograd import as_tensor, custom_root, func, tree
+from hograd.core.replay import repeated
 from hograd.core.restoring import silent
 from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
+from hograd.implicit import of_one_draw
 from optim.line_search import Point, strong_wolfe
 from optim.parameters import floating
 from optim.stationary import Stationary
@@ -125,27 +127,34 @@ class Minimizer:
             ConvergenceError: the loss or its gradient is not finite where the solver begins.
             DtypeError: a parameter is not floating.
 
+        A loss that draws random numbers draws once: a line search, the memory of past gradients and the derivative of
+        the solution all mean one function, so that every evaluation sees the same draws, and the next call others.
+
         A solver that stops without a gradient as small as was asked for says so in `reason`, and warns with
         `ConvergenceWarning`: derivatives are no more accurate than the solution. A saddle that it meets is a
         solution to it: the gradient is 0.
         """
         begun = self._floating(params)
-        found: list[Minimum] = []
 
-        def gradient(p: Any, *args: Any) -> Any:
-            return func.grad(loss)(_in_dtypes(p, begun), *args)
+        def run(loss: Any, args: tuple[Any, ...]) -> Minimum:
+            found: list[Minimum] = []
 
-        gradient.__name__ = f"the gradient of {getattr(loss, '__name__', 'the loss')}"
+            def gradient(p: Any, *args: Any) -> Any:
+                return func.grad(loss)(_in_dtypes(p, begun), *args)
 
-        def solve(p: Any, *args: Any) -> Any:
-            found.append(self.search(loss, p, *args))
-            return found[-1].params
+            gradient.__name__ = f"the gradient of {getattr(loss, '__name__', 'the loss')}"
 
-        solve.__name__ = type(self).__name__
-        root = custom_root(gradient, solve, linear_solve=linear_solve, tolerance=math.inf)
-        solution = _in_dtypes(root(begun, *args), begun)
-        last = max(found, key=lambda one: (not one.converged, one.steps))
-        return last._replace(params=solution, value=loss(solution, *args))
+            def solve(p: Any, *args: Any) -> Any:
+                found.append(self.search(loss, p, *args))
+                return found[-1].params
+
+            solve.__name__ = type(self).__name__
+            root = custom_root(gradient, solve, linear_solve=linear_solve, tolerance=math.inf)
+            solution = _in_dtypes(root(begun, *args), begun)
+            last = max(found, key=lambda one: (not one.converged, one.steps))
+            return last._replace(params=solution, value=loss(solution, *args))
+
+        return of_one_draw(loss, run, *args)
 
     def search(self, loss: Callable[..., Any], params: Any, *args: Any) -> Minimum:
         """The minimum of a loss as a constant, with two gradients less than `minimize`.
@@ -165,11 +174,13 @@ class Minimizer:
         # Half precision is too coarse for products of vectors.
         flat = flat.astype(np.promote_types(flat.dtype, np.float32))
         evaluations = power = 0
+        draws = repeated()
 
         def evaluate(x: Any) -> tuple[float, Any]:
             nonlocal evaluations
             evaluations += 1
-            slope, value = func.grad_and_value(loss)(_in_dtypes(unravel(as_tensor(x)), params), *args)
+            with draws():
+                slope, value = func.grad_and_value(loss)(_in_dtypes(unravel(as_tensor(x)), params), *args)
             return float(np.ldexp(float(value), power)), np.ldexp(tree.ravel(slope)[0].astype(flat.dtype).value, power)
 
         with silent():

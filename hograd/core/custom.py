@@ -17,7 +17,7 @@ from hograd.core.dispatch import bare, is_raw, wrap
 from hograd.core.engine import backward_pass, below, unbroadcast
 from hograd.core.levels import Level, level_of, no_grad, state
 from hograd.core.primitive import kernels, ops
-from hograd.core.replay import replay, restore, seen, watched
+from hograd.core.replay import DrawnInside, replay, restore, watched
 from hograd.core.restoring import silent
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
@@ -115,13 +115,10 @@ class Call:
                     "tensor and return it, and bind it by x = f(x) or x.copy_(f(x))."
                 )
         if any(map(has_level, outputs)):
-            if (drawn := _drawn_in([*outputs, *residue.leaves])) is not None:
-                restore(random)
-                raise _Drawn(drawn)
-            raise LevelError(
-                f"{self.name} uses a tensor that is being differentiated or mapped, and that came in through a "
-                "closure: pass it as an argument, so that its derivative is not lost."
-            )
+            if (drawn := _drawn_in([*outputs, *residue.leaves])) is None:
+                raise _closure(self)
+            restore(random)
+            raise DrawnInside(drawn)
         residue.random = random
         return [bare(y) for y in outputs], residue.place(inputs, outputs)
 
@@ -238,18 +235,15 @@ class Residue:
         return call.tangent(self.bound(call, outputs, inputs), tangents)
 
 
-class _Drawn(Exception):
-    """A call of values that a vmap does not know drew random numbers for each of its elements."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self.level = level
-
-
 def _drawn_in(values: Values) -> int | None:
-    """The innermost vmap in which values have been drawn for each element."""
-    different = {level.number for level in seen() if level.randomness == "different"}
-    return max([y.level for y in values if type(y) is Batched and y.level in different], default=None)
+    """The innermost vmap for each of whose elements values may have been drawn."""
+    outer = state.place[2]
+    inside = [
+        level.number
+        for level in state.stack
+        if level.kind == "vmap" and (level.randomness == "different" or level.origin <= outer)
+    ]
+    return max([y.level for y in values if type(y) is Batched and y.level in inside], default=None)
 
 
 def evaluate(call: Call, args: Values) -> tuple[list[Any], Any]:
@@ -260,9 +254,18 @@ def evaluate(call: Call, args: Values) -> tuple[list[Any], Any]:
     while True:
         try:
             return interpret(call, args, frozenset(mapped))
-        except _Drawn as found:
+        except DrawnInside as found:
             # Answers differ between the elements of that vmap, though no argument does.
+            if found.level in mapped:
+                raise _closure(call) from None
             mapped.add(found.level)
+
+
+def _closure(call: Call) -> LevelError:
+    return LevelError(
+        f"{call.name} uses a tensor that is being differentiated or mapped, and that came in through a closure: pass "
+        "it as an argument, so that its derivative is not lost."
+    )
 
 
 def interpret(call: Call, args: Values, mapped: frozenset[int]) -> tuple[list[Any], Any]:

@@ -57,8 +57,8 @@ class State(threading.local):
     A tape of level k records iff k >= `floor`. Under `no_grad` the floor is `OFF`; a transform that is opened
     there records on its own level and above (`base`), but not on the levels that `no_grad` silenced. `generator` makes
     this thread's random draws; it is made when it is first used. `watches` are evaluations whose draws are being
-    noted. `trace` is the capture of a program that is running. `ending` is called where the innermost `no_grad` or
-    `enable_grad` ends.
+    noted, and `place` is where draws come from: see `hograd.core.replay`. `trace` is the capture of a program that is
+    running. `ending` is called where the innermost `no_grad` or `enable_grad` ends.
     """
 
     floor = 0
@@ -68,6 +68,7 @@ class State(threading.local):
     trace: Any = None
     generator: Any = None
     ending: Any = dict
+    place: Any = (None, 0, 0)
 
     def __init__(self) -> None:
         self.stack: list[Level] = []
@@ -232,4 +233,5 @@ def _decorate(function: Any, context: Any) -> Any:
 
 def no_transforms() -> temporarily:
     """Run as if no transform were open and nothing captured: what is computed from arrays is no part of it."""
-    return temporarily((state, "stack", []), (state, "floor", 0), (state, "base", 0), (state, "trace", None))
+    nothing = [(state, "stack", []), (state, "floor", 0), (state, "base", 0), (state, "trace", None)]
+    return temporarily(*nothing, (state, "place", State.place))

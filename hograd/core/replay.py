@@ -8,7 +8,8 @@ its draws depend on is noted in a `Random`:
   before the first draw;
 - which vmaps the draws see, since they make one draw for each element of some. A vmap is known by its origin: the
   derivative of a call that ran on whole batches opens that vmap anew, in each order, and it is the same one to draws;
-- in a function that is being captured, where draws are inputs of its program, the place in the list of these.
+- where numbers are not made but taken from a list (`Draws`), the place in it. A function that is being captured takes
+  them from the inputs of its program; an equation, of which all evaluations see the same draws, from its arguments.
 
 `replay` puts all of that back for a while. Vmaps that have been opened since, as `jacrev` does for its backward pass,
 do not touch what is drawn, and what was drawn since is not drawn again.
@@ -16,13 +17,17 @@ do not touch what is drawn, and what was drawn since is not drawn again.
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from hograd.core.levels import Level, state
 from hograd.core.restoring import Setting, settings, temporarily
+from hograd.core.tensor import Batched, Tensor
+from hograd.core.traced import Traced
+from hograd.errors import ArgumentError
 
 
 class Random:
@@ -34,7 +39,7 @@ class Random:
         states: of the generators that it drew from, by the identity of what counts their bits: that, and its state
             before.
         visible: origins of the vmaps that its draws saw.
-        place: in the draws of the function that is being captured, or None.
+        place: where draws came from.
     """
 
     __slots__ = ("generator", "place", "states", "thread", "visible")
@@ -44,13 +49,106 @@ class Random:
         self.thread = threading.get_ident()
         self.states: dict[int, tuple[Any, str, Any]] = {}
         self.visible = frozenset([level.origin for level in seen()])
-        self.place = None if state.trace is None else state.trace.place
+        self.place = state.place
+
+
+class Draws:
+    """Numbers in the order in which they are drawn: `values`, and beyond these what `new` makes of a draw.
+
+    Attributes:
+        around: of vmaps up to this level the numbers keep the batch axes.
+    """
+
+    __slots__ = ("around", "new", "values")
+
+    def __init__(self, new: Callable[[Any, Any], Any], values: Sequence[Any] = (), around: int = 0) -> None:
+        self.new = new
+        self.values = list(values)
+        self.around = around
+
+
+def drawn(made: Callable[[], Any], again: Callable[[], Any], different: Sequence[Level] = ()) -> Any:
+    """Random numbers for the elements of some vmaps: what is `made` now, or what is in their place.
+
+    `again` makes them in each run of a program.
+    """
+    source, position, outer = state.place
+    for before, after in pairwise(different):
+        if before.origin > after.origin:
+            # The one around has been opened anew, within the other one.
+            raise DrawnInside(before.number)
+    if source is None:
+        value = made()
+        for level in different:
+            value = Batched(value, level.number)
+        return value
+    around = [level for level in different if level.origin <= source.around]
+    if position == len(source.values):
+        value = source.new(made, again)
+        for level in around:
+            value = Batched(value, level.number)
+        source.values.append(_on(value, source.around))
+    state.place = source, position + 1, outer
+    value = _on(source.values[position], sys.maxsize)
+    for level in different:
+        if level not in around:
+            value = Batched(value, level.number)
+    return value
+
+
+def _on(value: Any, most: int) -> Any:
+    """A draw, a constant, of vmaps that may have been opened anew: on the latest levels of these up to a number."""
+    if type(value) is Traced or not isinstance(value, Tensor):
+        return value
+    if type(value) is not Batched:
+        return _on(value.value, most)
+    levels = state.stack
+    origin = next((level.origin for level in levels if level.number == value.level), value.level)
+    number = max([n.number for n in levels if n.origin == origin and n.number <= most], default=value.level)
+    return Batched(_on(value.value, most), number)
+
+
+def drawing(source: Draws) -> temporarily:
+    """Take random draws from elsewhere, which vmaps that are open have no part in."""
+    return temporarily((state, "place", (source, 0, Level("none").number)))
+
+
+def collected() -> temporarily:
+    """The random draws that are made meanwhile, as values of the levels that are open."""
+    # Where they come from, which is a place further with each of them.
+    outer = [state.place]
+
+    def new(made: Any, again: Any) -> Any:
+        with temporarily((state, "place", outer[0])):
+            value = drawn(made, again)
+            outer[0] = state.place
+        return value
+
+    source = Draws(new, around=Level("none").number)
+    place = source, 0, outer[0][2]
+    return temporarily((state, "place", place), given=source.values, later=zip([state], ["place"], outer, strict=True))
+
+
+class DrawnInside(Exception):
+    """A call of values that a vmap does not know draws random numbers for each of its elements."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.level = level
+
+
+def no_more(made: Any, again: Any) -> Any:
+    """What a draw comes to where all that may be drawn is given."""
+    raise ArgumentError(
+        "a function drew more random numbers when it was evaluated again for its derivative: what it draws must depend "
+        "on the shapes of its arguments alone."
+    )
 
 
 def seen() -> list[Level]:
     """The vmaps that draws see now, the outermost first."""
     # The derivative of a compiled function is captured with the draws of its forward, which saw those around it.
-    outside = 0 if state.trace is None else state.trace.outer_level
+    outside = state.place[2]
     open_ = [level for level in state.stack if level.kind == "vmap" and level.origin > outside]
     # Where one goes on within itself, as a rule within a backward pass does, it shows once.
     last = {level.origin: level for level in open_}
@@ -86,10 +184,10 @@ def watched() -> temporarily:
 def undone() -> temporarily:
     """Have draws leave no trace: afterwards the same are made again."""
     random = Random()
-    changes: list[Setting] = [(state, "watches", [*state.watches, random])]
-    if random.place is not None:
-        changes.append((state.trace, "place", random.place))
-    return temporarily(*changes, later=beginnings(random))
+    source, _, outer = random.place
+    # No place is taken in a list.
+    place = source and Draws(lambda made, again: made()), 0, outer
+    return temporarily((state, "watches", [*state.watches, random]), (state, "place", place), later=beginnings(random))
 
 
 def beginnings(random: Random) -> Iterable[Setting]:
@@ -101,8 +199,7 @@ def beginnings(random: Random) -> Iterable[Setting]:
 def restore(random: Random) -> None:
     """Have all generators draw as when an evaluation began."""
     settings(beginnings(random))()
-    if random.place is not None:
-        state.trace.place = random.place
+    state.place = random.place
 
 
 def replay(random: Random, *, again: bool = False) -> temporarily:
@@ -118,12 +215,12 @@ def replay(random: Random, *, again: bool = False) -> temporarily:
         (state, "generator", random.generator if own else _copy(random)),
         # What is drawn now has been drawn: an evaluation around it is not to take it for its own.
         (state, "watches", []),
+        (state, "place", random.place),
         *hidden(lambda level: level.origin not in random.visible),
     ]
     trace = state.trace
     if trace is not None:
         changes.append((trace, "scope", next(trace.scopes) if again else trace.scope))
-        changes.append((trace, "place", random.place or trace.constants_drawn()))
     return temporarily(*changes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hograd import tree
 from hograd.core.primitive import ops
+from hograd.core.replay import repeated
 from hograd.func.arguments import inputs_of, matching
 from hograd.func.forward import hvp, jvp
 from hograd.func.reverse import vjp
@@ -70,8 +71,11 @@ def ggnvp(f: Callable[[Any], Any], loss: Callable[[Any], Any], primals: Any, tan
     >>> ggnvp(lambda x: x**2, lambda y: (y**2).sum(), ho.tensor([1.0, 2.0]), ho.tensor([1.0, 1.0]))
     tensor([ 8., 32.])
     """
-    output, moved = jvp(f, (primals,), (tangents,))
-    _, pull = vjp(f, primals)
+    draws = repeated()
+    with draws():
+        output, moved = jvp(f, (primals,), (tangents,))
+    with draws():
+        _, pull = vjp(f, primals)
     return pull(hvp(loss, output, moved))[0]
 
 

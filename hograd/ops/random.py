@@ -13,8 +13,8 @@ from hograd.backend import check_device, default_dtype, scalarize
 from hograd.core.dispatch import promote
 from hograd.core.levels import state
 from hograd.core.primitive import ops
-from hograd.core.replay import begins_with, draws_from, seen
-from hograd.core.tensor import Batched, Tensor
+from hograd.core.replay import begins_with, drawn, draws_from, seen
+from hograd.core.tensor import Tensor
 from hograd.core.traced import user_line
 from hograd.errors import ArgumentError, CaptureError, LevelError, ShapeError
 from hograd.ops.axes import shape_of, tensor_of
@@ -94,17 +94,9 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
         draws_from(source)
         return scalarize(np.asarray(draw(source, full)).astype(kind, copy=False))
 
-    if state.trace is None:
-        value: Any = made()
-    else:
-        value = state.trace.draw(
-            made,
-            lambda: _draw(draw, (full,), kind, generator, False, name),
-        )
-    for level in different:
-        value = Batched(value, level.number)
-    drawn = value if isinstance(value, Tensor) else Tensor(value)
-    return drawn.requires_grad_() if requires_grad else drawn
+    value = drawn(made, lambda: _draw(draw, (full,), kind, generator, False, name), different)
+    answer = value if isinstance(value, Tensor) else Tensor(value)
+    return answer.requires_grad_() if requires_grad else answer
 
 
 def rand(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,22 +15,13 @@ from hograd.backend import RAW, default_dtype, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
 from hograd.core.primitive import primitives
-from hograd.core.replay import Random, beginnings
+from hograd.core.replay import Draws, Random, beginnings, drawing, no_more
 from hograd.core.restoring import calling, silent, temporarily
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.core.traced import Slot, Traced, is_weak, strong, user_line, with_weakness
 from hograd.errors import CaptureError
 from hograd.program.ir import Instruction, Kind, Literal, Program
-
-
-class Draws:
-    """Random draws, one after the other: `values`, and beyond these what `new` makes of a draw."""
-
-    def __init__(self, new: Callable[[Callable[[], Any], Callable[[], Any]], Any], values: Sequence[Any] = ()) -> None:
-        self.new = new
-        self.values = list(values)
-
 
 #: Operators, which of numbers of Python's make numbers of Python's.
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "floor_divide", "remainder"})
@@ -41,9 +31,6 @@ class Trace:
     """A program while it is being captured.
 
     Attributes:
-        source: where its random draws come from.
-        position: how many of these have been made; set back, they are repeated.
-        outer_level: only vmaps above this level are seen by draws.
         passes: names of those that the steps of loops go through, or None for all.
         fast_math: whether these may change numbers.
         scope: 0, or a number for what is computed a second time in order not to be kept.
@@ -59,9 +46,6 @@ class Trace:
         self.known: dict[int, int] = {}
         self.instructions: list[Instruction] = []
         self.draws: list[tuple[int, Callable[[], Any]]] = []
-        self.source = Draws(self.new_draw)
-        self.position = 0
-        self.outer_level = 0
         self.passes: tuple[str, ...] | None = None
         self.fast_math = False
         # Tensors of outside, before they were changed in place.
@@ -83,33 +67,11 @@ class Trace:
     def input(self, value: Any, line: str) -> Traced:
         return Traced(self.slot(value, line))
 
-    def draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
-        """Random numbers that are `made` now, or those of this place where they are repeated."""
-        source = self.source
-        if self.position == len(source.values):
-            source.values.append(source.new(made, again))
-        self.position += 1
-        return source.values[self.position - 1]
-
     def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
         """An input of the program, drawn by `again` for each run."""
         slot = self.slot(made(), user_line())
         self.draws.append((slot.number, again))
         return Traced(slot)
-
-    @property
-    def place(self) -> tuple[Draws, int, int]:
-        """Where the next draw comes from."""
-        return self.source, self.position, self.outer_level
-
-    @place.setter
-    def place(self, place: tuple[Draws, int, int]) -> None:
-        self.source, self.position, self.outer_level = place
-
-    @staticmethod
-    def constants_drawn() -> tuple[Draws, int, int]:
-        """A place of draws that were made outside, and are constants of the program."""
-        return Draws(lambda made, again: made()), 0, 0
 
     def changed(self, tensor: Tensor) -> None:
         """Note that a tensor is about to be changed in place, with what it is now."""
@@ -277,36 +239,16 @@ def tracing(trace: Trace | None = None) -> temporarily:
     return temporarily(
         *[(state, "stack", []), (state, "floor", 0), (state, "base", 0), (state, "trace", trace)],
         (state, "watches", [*state.watches, random]),
+        (state, "place", (Draws(trace.new_draw), 0, 0)),
         given=trace,
         # Capturing draws nothing, the run that follows does.
         later=chain(beginnings(random), calling(trace.end)),
     )
 
 
-@contextlib.contextmanager
-def supplying(draws: Sequence[Any]) -> Iterator[None]:
+def supplying(draws: Sequence[Any]) -> temporarily:
     """While a function is captured once more, as part of its derivative, its random draws are these values."""
-
-    def more(made: Any, again: Any) -> Any:
-        raise CaptureError(
-            f"a function drew more random numbers, at {user_line()}, when it was captured again for its derivative: "
-            "what it draws must depend on its arguments alone."
-        )
-
-    with drawing(Draws(more, draws)):
-        yield
-
-
-@contextlib.contextmanager
-def drawing(source: Draws) -> Iterator[None]:
-    """Take random draws from elsewhere, which vmaps that are open have no part in."""
-    trace = state.trace
-    before = trace.place
-    trace.place = source, 0, Level("none").number
-    try:
-        yield
-    finally:
-        trace.place = before
+    return drawing(Draws(no_more, draws))
 
 
 def capture(

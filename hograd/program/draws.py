@@ -13,7 +13,7 @@ from hograd.core.custom import has_level
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import ops
-from hograd.core.replay import seen
+from hograd.core.replay import drawn, seen
 from hograd.core.restoring import silent
 from hograd.core.traced import Traced, user_line
 from hograd.program.capture import supplying, tracing
@@ -63,10 +63,10 @@ def with_draws_ahead(
         length: number of steps.
 
     Raises:
-        NotOneProgram: `vmap` decides whether its elements share the draws, which it does draw by draw.
+        NotOneProgram: the elements of a `vmap` have draws of their own, which it makes draw by draw.
     """
     trace = state.trace
-    if seen():
+    if any(level.randomness != "same" for level in seen()):
         raise NotOneProgram("random numbers are drawn inside vmap")
     with silent(), tracing(_Recording(trace)) as recording:
         inputs = [recording.input(x, user_line()) for x in examples]
@@ -91,7 +91,7 @@ def with_draws_ahead(
         with supplying([bare(x) for x in taken]):
             return function(*others)
 
-    return step, trace.draw(made, again)
+    return step, drawn(made, again)
 
 
 def _row(values: Sequence[Any]) -> Any:

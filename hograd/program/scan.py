@@ -11,12 +11,12 @@ from hograd import tree
 from hograd.core.custom import Values, is_recorded
 from hograd.core.dispatch import bare, wrap
 from hograd.core.primitive import ops
+from hograd.core.replay import Draws, drawing
 from hograd.core.tensor import Tensor
 from hograd.core.traced import is_weak, with_weakness
 from hograd.errors import CaptureError
 from hograd.func.arguments import as_tensor
 from hograd.func.checkpoint import Again
-from hograd.program.capture import Draws, drawing
 from hograd.program.closed import NotOneProgram, RandomStep, closed, example_of, random_step
 from hograd.program.draws import with_draws_ahead
 from hograd.program.loop_calls import Loop, call

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hograd import tree
+from hograd.core.replay import repeated
 from hograd.errors import ArgumentError, ConvergenceWarning, HogradError, MissingExtraError
 from optim.hyper.problem import Bilevel, Method, expect_count, hypergradient
 from optim.hyper.reverse import Reverse
@@ -159,6 +160,8 @@ def diagnose(
             the longest of `methods` trains.
         repeats: calls of each method, >= 1. A method that draws noise needs several, with a generator as its seed.
 
+    All calls see the same random draws of the losses, so that they are compared at the same training.
+
     Returns:
         A `Diagnosis`: rows of numbers, a table when printed, and `plot()`.
 
@@ -186,7 +189,9 @@ def diagnose(
                 "pass exact=, such as Implicit(Dense(), solve=...)."
             )
         exact = Reverse(max(steps))
-    truth = hypergradient(problem, outer, exact)
+    draws = repeated()
+    with draws():
+        truth = hypergradient(problem, outer, exact)
     target = _flat(truth.hypergrad)
     size = np.linalg.norm(target)
     if not np.isfinite(size) or size == 0:
@@ -203,7 +208,8 @@ def diagnose(
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 for _ in range(repeats):
                     started = time.perf_counter()
-                    result = hypergradient(problem, outer, method)
+                    with draws():
+                        result = hypergradient(problem, outer, method)
                     seconds = min(seconds, time.perf_counter() - started)
                     found.append(_flat(result.hypergrad))
         except HogradError as error:

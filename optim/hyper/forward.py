@@ -9,6 +9,7 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, func, tree, zeros_like
 from hograd.core.levels import state as thread
+from hograd.core.replay import repeated
 from hograd.loop import repeat
 from optim.hyper.problem import Bilevel, Hypergradient, Info, all_batches, expect_count, in_one, record
 
@@ -76,7 +77,9 @@ class Forward:
         """
         # A number among the hyperparameters may switch a term off; a tensor, of which there is a derivative, does not.
         outer = tree.map(as_tensor, outer)
-        params, optimizer = problem.start(outer)
+        draws = repeated()
+        with draws():
+            params, optimizer = problem.start(outer)
         state = optimizer.init(params)
         tangents = (tree.map(zeros_like, params), [zeros_like(x) for x in _floating(state)[0]])
         directions = _directions(outer)
@@ -84,10 +87,12 @@ class Forward:
         def push(direction: Any) -> Any:
             if not callable(problem.init):
                 return tangents
-            begun = func.jvp(lambda outer: problem.first(outer), (outer,), (direction,))[1]
+            with draws():
+                begun = func.jvp(lambda outer: problem.first(outer), (outer,), (direction,))[1]
             return begun, tangents[1]
 
-        return Progress(params, state, func.vmap(push)(directions) if _count(outer) else None)
+        pushed = func.vmap(push, randomness="same")(directions) if _count(outer) else None
+        return Progress(params, state, pushed)
 
     def advance(self, problem: Bilevel, outer: Any, progress: Progress, steps: int) -> Progress:
         """Training `steps` steps further, with the outer variables as they are now.
@@ -120,9 +125,13 @@ class Forward:
         def step(consts: Any, number: int, carry: Any, xs: Any) -> tuple[Any, None]:
             outer, directions = consts
             params, state, tangents = carry
+            # The step is one, and so are its random draws.
+            draws = repeated()
             if tangents:
-                tangents = _pushed(problem, outer, params, state, number, xs, tangents, directions)
-            params, state = problem.step(params, outer, problem.optimizer_of(outer), state, number, xs)
+                with draws():
+                    tangents = _pushed(problem, outer, params, state, number, xs, tangents, directions)
+            with draws():
+                params, state = problem.step(params, outer, problem.optimizer_of(outer), state, number, xs)
             return (params, state, tangents), None
 
         carry = progress.params, progress.state, progress.tangents
@@ -193,7 +202,7 @@ def _pushed(
     def push(d_params: Any, d_floating: Any, d_outer: Any) -> Any:
         return func.jvp(step, (params, floating, outer), (d_params, d_floating, d_outer))[1]
 
-    return func.vmap(push)(*tangents, directions)
+    return func.vmap(push, randomness="same")(*tangents, directions)
 
 
 def _count(outer: Any) -> int:

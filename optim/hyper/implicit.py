@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hograd import Tensor, as_tensor, func, graph, tree
-from hograd.core.levels import no_transforms
+from hograd.core.levels import no_grad, no_transforms
 from hograd.core.levels import state as thread
 from hograd.core.primitive import ops
 from hograd.core.restoring import silent
@@ -23,10 +23,10 @@ from hograd.errors import (
     LinearAlgebraError,
     ShapeError,
 )
-from hograd.implicit import Iteration, System
+from hograd.implicit import Iteration, System, of_one_draw
 from hograd.roots import Problem
 from optim.hyper.forward import _floating
-from optim.hyper.problem import Bilevel, Hypergradient, Info, all_batches, expect_count, train
+from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, floating, train
 from optim.hyper.solvers import CG, Solver
 from optim.minimizer import Minimizer, Minimum
 
@@ -67,7 +67,8 @@ class Implicit:
     inner solution that is none: where  |v . F|,  the first-order distance of the outer loss from its value at the
     solution, exceeds a tenth of  sum_i |grad_w_i E| max(1, |w_i|).  With `batches`, the gradient is that of the batch
     after training. It is differentiable again, in both modes, and may be mapped by `vmap` (`warm_start` is None then):
-    each derivative solves further systems with the same solver. Sources: Bengio (2000); Pedregosa (2016).
+    each derivative solves further systems with the same solver. A loss that draws random numbers draws once for the
+    whole equation, after training, and for all of the search by a minimizer. Sources: Bengio (2000); Pedregosa (2016).
 
     >>> import hograd as ho
     >>> from optim import SGD
@@ -114,12 +115,26 @@ class Implicit:
 
     def hypergradient(self, problem: Bilevel, outer: Any) -> Hypergradient:
         """The hypergradient of `problem` at `outer`."""
-        report = Report()
+        report, trained = Report(), None
+        if self.steps is not None:
+            # On the way to the solution there is nothing to differentiate.
+            with no_grad():
+                trained = tree.detach(train(problem, tree.detach(outer), self.steps))
+        batch = () if problem.batches is None else (problem.batches(self.steps or 0),)
+
+        def loss(params: Any, outer: Any, batch: tuple[Any, ...]) -> Any:
+            return problem.inner_loss(params, outer, *batch)
 
         def judged(outer: Any) -> Any:
-            equation = Equation(problem, outer, self, report)
-            flat = ops.root(equation.arguments.flat, *equation.arguments.constants, problem=equation)
-            params = equation.unravel(flat)[0]
+            # In a program it may be one of its inputs, which the solver has to get as numbers.
+            init = None if callable(problem.init) else problem.init
+
+            def solved(loss: Any, given: tuple[Any, ...]) -> Any:
+                equation = Equation(problem, loss, (*given, init, trained), self, report)
+                flat = ops.root(equation.arguments.flat, *equation.arguments.constants, problem=equation)
+                return equation.unravel(flat)[0]
+
+            params = of_one_draw(loss, solved, outer, batch)
             return problem.outer_loss(params, outer), params
 
         hypergrad, (value, params) = func.grad_and_value(judged, has_aux=True)(outer)
@@ -177,60 +192,48 @@ class Report:
 class Equation(Problem):
     """The equation of the inner solution; the solution is (params, floating tensors of the optimizer's state).
 
-    The second is empty but for the equation of a step.
+    The second is empty but for the equation of a step. It depends on what the inner loss takes behind the parameters,
+    on the first parameters if they are no function, and on where training came to, (params, state), or None.
     """
 
-    def __init__(self, problem: Bilevel, outer: Any, method: Implicit, report: Report) -> None:
+    def __init__(self, problem: Bilevel, loss: Any, given: tuple[Any, ...], method: Implicit, report: Report) -> None:
         self.problem = problem
+        self.loss = loss
         self.method = method
         self.report = report
         self.guess = method.warm_start
         self.judged = False
         self.by_step = method._equation == "step"
-        # In a program these are its inputs, which the solver has to get as numbers.
-        given = None if callable(problem.init) else problem.init
-        batches = None
-        if thread.trace is not None and problem.batches is not None:
-            batches = all_batches(problem, range((method.steps or 0) + 1))
-        super().__init__(self._left, self._solve, None, (outer, given, batches), None, math.inf)
+        super().__init__(self._left, self._solve, None, given, None, math.inf)
 
-    def _given(self, init: Any, batches: Any) -> Bilevel:
-        """The problem with what came as arguments."""
-        parts = {"init": self.problem.init if callable(self.problem.init) else init}
-        if batches is not None:
-            parts["batches"] = lambda number: batches[number]
-        return dataclasses.replace(self.problem, **parts)
-
-    def _solve(self, _: Any, outer: Any, init: Any, batches: Any) -> Any:
-        method, problem = self.method, self._given(init, batches)
+    def _solve(self, _: Any, outer: Any, *given: Any) -> Any:
+        method, (*rest, init, trained) = self.method, given
         if method.solve is not None:
-            begun = problem.first(outer)
+            begun = self.problem.first(outer) if init is None else floating("init", init)
             if not isinstance(method.solve, Minimizer):
                 return tree.map(as_tensor, method.solve(begun, outer)), []
-            extra = () if problem.batches is None else (problem.batches(0),)
-            found = self.report.found = method.solve.search(problem.inner_loss, begun, outer, *extra)
+            found = self.report.found = method.solve.search(self.loss, begun, outer, *rest)
             if found.reason == "unbounded":
                 raise ConvergenceError(
                     "Implicit: the inner loss falls without end, so there is no inner solution whose derivative could "
                     "be taken. Add a regularizer to it, or differentiate through the training by Reverse."
                 )
             return found.params, []
-        params, state = train(problem, outer, method.steps or 0)
-        if not self.by_step:
-            return params, []
-        floating, self.whole_state = _floating(state)
-        return params, floating
+        params, state = trained
+        return params, _floating(state)[0] if self.by_step else []
 
-    def _left(self, solution: Any, outer: Any, init: Any, batches: Any) -> Any:
+    def _left(self, solution: Any, outer: Any, *given: Any) -> Any:
         """F, which is zero at the solution."""
-        params, floating = solution
-        problem, equation, number = self._given(init, batches), self.method._equation, self.method.steps or 0
-        if callable(equation):
-            return equation(params, outer), floating
+        (params, floating), (*rest, _, trained) = solution, given
+        if callable(self.method._equation):
+            return self.method._equation(params, outer), floating
         if not self.by_step:
-            extra = () if problem.batches is None else (problem.batches(number),)
-            return func.grad(problem.inner_loss)(params, outer, *extra)
-        stepped, state = problem.step(params, outer, problem.optimizer_of(outer), self.whole_state(floating), number)
+            return func.grad(self.loss)(params, outer, *rest)
+        problem = dataclasses.replace(
+            self.problem, inner_loss=lambda params, outer: self.loss(params, outer, *rest), batches=None
+        )
+        held, number = _floating(trained[1])[1](floating), self.method.steps or 0
+        stepped, state = problem.step(params, outer, problem.optimizer_of(outer), held, number)
         return tree.map(ops.sub, (params, floating), (stepped, _floating(state)[0]))
 
     def _check(self, flat: Any, solution: Any, residual: list[Any]) -> None:

@@ -128,8 +128,8 @@ class SUSTAIN(BySeries):
         directions, v = gradients(sampler, at.params, at.outer)
         if at.number:
             place, averages = at.memory
-            again = Sampler(sampler.problem, self.outer_batches, at.drawn)
-            rows = zip(directions, averages, gradients(again, *place)[0], self.shares(at.number), strict=True)
+            last = gradients(sampler.again(), *place)[0]
+            rows = zip(directions, averages, last, self.shares(at.number), strict=True)
             directions = tuple(_averaged(*row) for row in rows)
         inner_lr, outer_lr = self.rates(at.number)
         return dataclasses.replace(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hograd import func, tree
+from hograd.core.replay import repeated
 from hograd.errors import ArgumentError
 from optim.base import norm
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
@@ -23,7 +24,8 @@ class DARTS:
         grad_outer E(w', outer) - lr (grad_outer f(w + e v, outer) - grad_outer f(w - e v, outer)) / (2 e) .
 
     It needs first derivatives alone; the difference is exact where f has no third derivatives in w, and off by
-    O(e^2) elsewhere. `value` is E(w', outer), and `info.params` is w, so that training goes on from there.
+    O(e^2) elsewhere. All three gradients are of the same random draws in f. `value` is E(w', outer), and `info.params`
+    is w, so that training goes on from there.
 
     Args:
         lr: rate of the virtual step, >= 0; 0 is the first-order form.
@@ -56,7 +58,9 @@ class DARTS:
         """The hypergradient of `problem` at `outer`."""
         params, state = train(problem, outer, self.steps)
         extra = () if problem.batches is None else (problem.batches(self.steps),)
-        slope = func.grad(problem.inner_loss)(params, outer, *extra)
+        draws = repeated()
+        with draws():
+            slope = func.grad(problem.inner_loss)(params, outer, *extra)
         ahead = tree.map(lambda w, g: w - self.lr * g, params, slope)
         (v, direct), value = func.grad_and_value(problem.outer_loss, argnums=(0, 1))(ahead, outer)
         length = norm(*tree.leaves(v))
@@ -66,7 +70,8 @@ class DARTS:
 
         def at(sign: float) -> Any:
             moved = tree.map(lambda w, v: w + (sign * e * v).astype(w.dtype), params, v)
-            return func.grad(problem.inner_loss, argnums=1)(moved, outer, *extra)
+            with draws():
+                return func.grad(problem.inner_loss, argnums=1)(moved, outer, *extra)
 
         hypergrad = direct
         if self.lr:

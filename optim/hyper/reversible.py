@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hograd import Tensor, as_tensor, func, tree
+from hograd.core.replay import repeated
 from hograd.errors import ArgumentError, ConvergenceError, DtypeError, GradientError
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count
 from optim.sgd import SGD
@@ -40,7 +41,7 @@ class Reversible:
         DtypeError, ArgumentError: the inner optimizer is not SGD with a momentum above 0 and without Nesterov's form,
             or the hypergradient is itself to be differentiated.
         ConvergenceError: a number grew too large.
-        GradientError: the inner loss has not the same gradient when it is asked again.
+        GradientError: the inner loss has not the same gradient when it is asked again (its random draws are repeated).
 
     The rounding to fixed point changes the training by about d * 2**-bits a step. `info.memory` is what it keeps.
 
@@ -72,7 +73,9 @@ class Reversible:
                     "Reversible: the outer variables are being differentiated or mapped, but this method works on "
                     "whole numbers and is not differentiable itself; use Reverse, or `detach` them."
                 )
-        params, optimizer = problem.start(outer)
+        first = repeated()
+        with first():
+            params, optimizer = problem.start(outer)
         run = _Run(problem, outer, optimizer, params, self.bits)
         for number in range(self.steps):
             run.forth(number)
@@ -91,12 +94,14 @@ class Reversible:
                 params, state = problem.step(params, outer, problem.optimizer_of(outer), state, number)
                 return params, state["momentum"]
 
-            _, pull = func.vjp(step, before, held["momentum"], outer)
+            with run.draws.pop(number)():
+                _, pull = func.vjp(step, before, held["momentum"], outer)
             slope, slope_momentum, more = pull((slope, slope_momentum))
             total = tree.map(lambda x, y: x + y, total, more)
         run.expect_start()
         if callable(problem.init):
-            _, pull = func.vjp(lambda outer: problem.first(outer), outer)
+            with first():
+                _, pull = func.vjp(lambda outer: problem.first(outer), outer)
             total = tree.map(lambda x, y: x + y, total, pull(slope)[0])
         info = Info(
             trained, state, self.steps, 3 * self.steps, hessian_products=self.steps, memory=memory
@@ -124,6 +129,7 @@ class _Run:
         self.first = [w.copy() for w in self.w]
         self.buffers = [np.zeros_like(w) for w in self.w]
         self.full: dict[tuple[int, int], Any] = {}  # by step and place
+        self.draws: dict[int, Any] = {}  # of each step
 
     def forth(self, number: int) -> None:
         """Step `number`."""
@@ -200,7 +206,8 @@ class _Run:
     def _gradients(self, number: int) -> list[Any]:
         extra = () if self.problem.batches is None else (self.problem.batches(number),)
         params = self.params()
-        gradient = func.grad(self.problem.inner_loss)(params, self.outer, *extra)
+        with self.draws.setdefault(number, repeated())():
+            gradient = func.grad(self.problem.inner_loss)(params, self.outer, *extra)
         rows = zip(tree.leaves(params), tree.leaves(gradient), self._hypers(number), strict=True)
         sign = -1.0 if self.optimizer.maximize else 1.0
         return [sign * g.numpy().astype(np.float64) + _array(hyper.weight_decay) * w.numpy() for w, g, hyper in rows]

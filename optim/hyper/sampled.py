@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hograd import Tensor, func, tree, zeros_like
+from hograd.core.replay import repeated
 from hograd.errors import ArgumentError, ConvergenceError
 from optim.hyper.problem import Bilevel, expect_count
 from optim.parameters import floating
@@ -40,27 +41,48 @@ class Position:
 
 
 class Sampler:
-    """The losses of a problem on one fresh batch after the other."""
+    """The losses of a problem on one fresh sample after the other: a batch, and what the loss draws at random.
+
+    However often a loss that it gives is evaluated or differentiated, it is one sample.
+    """
 
     def __init__(self, problem: Bilevel, outer_batches: Callable[[int], Any] | None, drawn: tuple[int, int]) -> None:
         self.problem = problem
         self.outer_batches = outer_batches
+        self.begun = drawn
         self.inner_drawn, self.outer_drawn = drawn
+        self.draws: list[Any] = []
+        self.taken = 0
+
+    def again(self) -> Sampler:
+        """The same samples once more, to be asked for in the same order."""
+        other = Sampler(self.problem, self.outer_batches, self.begun)
+        other.draws = self.draws
+        return other
 
     def inner(self, number: int | None = None) -> Callable[[Any, Any], Any]:
         """The inner loss on the next batch, or on that of a number."""
         batches, number = self.problem.batches, self.inner_drawn if number is None else number
         self.inner_drawn += 1
-        extra = () if batches is None else (batches(number),)
-        return lambda params, outer: self.problem.inner_loss(params, outer, *extra)
+        return self._sample(self.problem.inner_loss, () if batches is None else (batches(number),))
 
     def outer(self, number: int | None = None) -> Callable[[Any, Any], Any]:
         """The outer loss on the next batch, or on that of a number."""
         batches, number = self.outer_batches, self.outer_drawn if number is None else number
         self.outer_drawn += 1
-        extra = () if batches is None else (batches(number),)
-        loss: Callable[..., Any] = self.problem.outer_loss
-        return lambda params, outer: loss(params, outer, *extra)
+        return self._sample(self.problem.outer_loss, () if batches is None else (batches(number),))
+
+    def _sample(self, loss: Callable[..., Any], batch: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+        if self.taken == len(self.draws):
+            self.draws.append(repeated())
+        draws = self.draws[self.taken]
+        self.taken += 1
+
+        def sample(params: Any, outer: Any) -> Any:
+            with draws():
+                return loss(params, outer, *batch)
+
+        return sample
 
     def hessian(self, params: Any, outer: Any, v: Any) -> Any:
         """(d2f/dw2) v on the next batch."""

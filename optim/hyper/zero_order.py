@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hograd import as_tensor, func, tree
+from hograd.core.replay import repeated, undone
 from hograd.errors import ArgumentError
 from optim.hyper.forward import _floating
 from optim.hyper.problem import Bilevel, Hypergradient, Info, expect_count, train
@@ -28,7 +29,9 @@ class ZeroOrder:
 
     All three are unbiased for any sigma; the variance of the first grows as 1 / sigma^2 where sigma is small, and the
     last is free of all even terms of J. All trainings run in one batch, by `vmap`. Neither loss needs a derivative by
-    the outer variables. Source: Nesterov and Spokoiny (2017).
+    the outer variables. Random draws in the losses are the same in all trainings, those of J(outer): differences are
+    due to the noise alone, and what is estimated is the gradient that `Reverse` finds with these draws. Source:
+    Nesterov and Spokoiny (2017).
 
     Args:
         steps: number of inner steps, >= 0.
@@ -66,11 +69,16 @@ class ZeroOrder:
         def judged(outer: Any) -> Any:
             return problem.outer_loss(train(problem, outer, self.steps)[0], outer)
 
-        params, state = train(problem, outer, self.steps)
-        value = problem.outer_loss(params, outer)
+        draws = repeated()
+        with draws():
+            params, state = train(problem, outer, self.steps)
+            value = problem.outer_loss(params, outer)
         noise = _noise(outer, self.samples, self.seed)
         shifts = [self.sigma, -self.sigma] if self.form == "antithetic" else [self.sigma]
-        values = [func.vmap(judged)(_shifted(outer, noise, shift)) for shift in shifts]
+        values = []
+        for shift in shifts:
+            with draws():
+                values.append(func.vmap(judged, randomness="same")(_shifted(outer, noise, shift)))
         if self.form == "antithetic":
             weights = (values[0] - values[1]) / (2 * self.sigma)
         elif self.form == "forward":
@@ -111,7 +119,8 @@ class PES:
         estimate = mean over windows and samples of  (e_1 + ... + e_k) L_k / sigma^2 ,  in antithetic pairs.
 
     Its expectation is the gradient of the mean of the outer losses at all windows' ends, smoothed by the noise. The
-    same estimate with the noise of the last window alone would be biased, as truncated reverse mode is.
+    same estimate with the noise of the last window alone would be biased, as truncated reverse mode is. Random draws in
+    the losses are the same for all samples, as in `ZeroOrder`.
 
     Args:
         steps: number of inner steps; a multiple of `window`.
@@ -153,7 +162,8 @@ class PES:
         windows = self.steps // self.window
         total = tree.map(lambda x: x * 0, outer)
         value = as_tensor(0.0)
-        params = tree.detach(problem.start(outer)[0])
+        with undone():
+            params = tree.detach(problem.start(outer)[0])
         for _ in range(windows):
             result, particles = method.advance(problem, outer, particles)
             value = value + result.value / windows
@@ -196,10 +206,10 @@ class PES:
             whole.append(put_together)
             return problem.outer_loss(params, outer), (params, floating)
 
-        ends = [
-            func.vmap(unroll)(_shifted(outer, noise, shift), *run)
-            for shift, run in zip((self.sigma, -self.sigma), particles.runs or ((), ()), strict=True)
-        ]
+        ends, draws = [], repeated()
+        for shift, run in zip((self.sigma, -self.sigma), particles.runs or ((), ()), strict=True):
+            with draws():
+                ends.append(func.vmap(unroll, randomness="same")(_shifted(outer, noise, shift), *run))
         persistent = tree.map(lambda x, e: x + e, particles.noise, noise)
         weights = (ends[0][0] - ends[1][0]) / (2 * self.sigma)
         hypergrad = tree.map(lambda x, e: _weighted(weights, e).astype(x.dtype), outer, persistent)
