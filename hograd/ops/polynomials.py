@@ -10,13 +10,14 @@ which divides by nothing, and so is exact at the ends of the interval too, where
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hograd.backend import scalarize
+from hograd.backend import scalarize, through_cpu
 from hograd.core.declare import case, elementwise, operation
 from hograd.core.dispatch import call
 from hograd.core.primitive import register
@@ -61,7 +62,7 @@ _FAMILIES = {
 }
 
 
-def _kernel(x: Any, n: Any, family: str, order: int) -> Any:
+def _evaluated(x: Any, n: Any, family: str, order: int) -> Any:
     """The derivative of this order, in float64 for all dtypes; 0 for negative n."""
     terms, zeros, sign, shifted = _FAMILIES[family]
     z, degree = np.broadcast_arrays(np.asarray(x, np.float64), np.trunc(np.asarray(n, np.float64)))
@@ -86,6 +87,10 @@ def _kernel(x: Any, n: Any, family: str, order: int) -> Any:
         leading = np.where(np.mod(degree, 2) == 1, sign, 1) * np.where(np.mod(degree - order, 2) == 1, np.sign(z), 1)
     y = np.where(lost, np.copysign(math.inf, leading), y)
     return scalarize((y * 2.0**order if shifted else y).astype(np.result_type(x)))
+
+
+def _kernel(x: Any, n: Any, family: str, order: int) -> Any:
+    return through_cpu(functools.partial(_evaluated, family=family, order=order), x, n)
 
 
 def _slope(F: Any, g: Any, x: Any, n: Any, family: str, order: int) -> Any:

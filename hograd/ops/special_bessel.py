@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from hograd.backend import scalarize
+from hograd.backend import scalarize, through_cpu
 from hograd.core.declare import case, elementwise, operation, unary
 from hograd.core.dispatch import call
 from hograd.core.fast import as_floating
@@ -327,7 +328,7 @@ _FAR = -1e5
 _UNDERFLOW = 110.0
 
 
-def _airy_kernel(x: Any, part: int) -> Any:
+def _airy(x: Any, part: int) -> Any:
     """Ai or its derivative; where SciPy gives up: 0 to the right, two terms of the asymptotic series to the left."""
     z = np.asarray(x, np.float64)
     y = np.where(z > _UNDERFLOW, 0.0, scipy_function("airy")(z)[part])
@@ -342,6 +343,10 @@ def _airy_kernel(x: Any, part: int) -> Any:
                 wave = size**-0.25 * (cosine + 5 / 72 / zeta * sine)
         y = np.where(far, np.where(np.isinf(zeta) & (part == 0), 0.0, wave / np.sqrt(np.pi)), y)
     return scalarize(y.astype(x.dtype))
+
+
+def _airy_kernel(x: Any, part: int) -> Any:
+    return through_cpu(functools.partial(_airy, part=part), x)
 
 
 _airy_slope = elementwise("airy_slope", lambda x: _airy_kernel(x, 1), [lambda F, g, x: g * x * F.airy_ai(x)], "x")
@@ -361,7 +366,7 @@ airy_ai = unary(
 )
 
 
-def _spherical_kernel(x: Any, order: int) -> Any:
+def _spherical_wave(x: Any, order: int) -> Any:
     z = np.asarray(x, np.float64)
     size = np.abs(z)
     # In order 0 sin(x) / x; else from J of half an order, which has no sign to the left of 0.
@@ -369,6 +374,10 @@ def _spherical_kernel(x: Any, order: int) -> Any:
         wave = np.sin(z) / z if order == 0 else np.sqrt(np.pi / 2 / size) * _jv_kernel(order + 0.5, size)
     y = np.where(z == 0, float(order == 0), np.where(np.isinf(z), 0.0, wave))
     return scalarize(np.where((z < 0) & (order % 2 == 1), -y, y).astype(x.dtype))
+
+
+def _spherical_kernel(x: Any, order: int) -> Any:
+    return through_cpu(functools.partial(_spherical_wave, order=order), x)
 
 
 def _spherical_slope(F: Any, g: Any, x: Any, order: int) -> Any:
