@@ -9,8 +9,7 @@ import numpy as np
 
 import hograd as ho
 from benchmarks.workloads import cleaning
-from experiments.problems.penalised_logistic import make_problem
-from experiments.schema import PenalisedLogistic
+from experiments.components.data import random_logistic
 from optim import SGD
 from optim.hyper import CG, Bilevel, Hypergradient, Implicit, Info, hypergradient, train
 
@@ -86,12 +85,19 @@ def quadratic(size: int = 100, condition: float = 100.0) -> Problem:
 
 def logistic(examples: int = 1000) -> Problem:
     """One penalty for each feature of a logistic regression: the problem of Grazzi et al. (2020)."""
-    config = PenalisedLogistic(experiment="penalised_logistic", output="runs").model_copy(update={"examples": examples})
-    bilevel, _ = make_problem(config, seed=1)
-    outer = ho.ones(config.features)
+    features, lr = 20, 0.1
+    split = random_logistic(1, examples=examples, features=features)
+    (x, y), (held_x, held_y) = (map(ho.tensor, part) for part in (split.train, split.validation))
+    bilevel = Bilevel(
+        inner_loss=lambda w, h: ho.binary_cross_entropy_with_logits(x @ w, y) + 0.5 * (h * w**2).sum(),
+        outer_loss=lambda w, h: ho.binary_cross_entropy_with_logits(held_x @ w, held_y),
+        init=ho.zeros(features),
+        optimizer=SGD(lr=lr),
+    )
+    outer = ho.ones(features)
     solution, exact = converged(bilevel, outer)
-    title = f"{config.features} penalties of a logistic regression, {examples // 2} examples, gradient descent"
-    return Problem("logistic", title, bilevel, outer, exact, solution, config.inner_lr, 1.0, noise=0.1)
+    title = f"{features} penalties of a logistic regression, {examples // 2} examples, gradient descent"
+    return Problem("logistic", title, bilevel, outer, exact, solution, lr, 1.0, noise=0.1)
 
 
 def hypercleaning(examples: int = 449) -> Problem:

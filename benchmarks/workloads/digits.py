@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data.digits import load_split
+from experiments.components.data import digits
 
 CLASSES = 10
 
 
 def halves(count: int = 898) -> dict[str, Any]:
     """`count` training and as many validation images (count, 64), pixels in [0, 1], with their labels."""
-    split = load_split(0.5, 0.5, seed=0)
+    split = digits(0, train=898, validation=898)
     return {
-        "x": split.train.pixels[:count],
-        "labels": split.train.digits[:count],
-        "x_validation": split.validation.pixels[:count],
-        "labels_validation": split.validation.digits[:count],
+        "x": split.train.x[:count],
+        "labels": split.train.y[:count],
+        "x_validation": split.validation.x[:count],
+        "labels_validation": split.validation.y[:count],
     }
 
 

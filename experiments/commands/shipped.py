@@ -31,7 +31,7 @@ def copy(name: str, *, overwrite: bool = False) -> Path:
     known = configs()
     stem = name.removesuffix(".yaml")
     if stem not in known:
-        close = difflib.get_close_matches(stem, known, n=1)
+        close = [one for one in known if stem and one.startswith(stem)] or difflib.get_close_matches(stem, known, n=1)
         hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
         raise UsageError(f"no config named '{name}' comes with hograd{hint}")
     target = Path(f"{stem}.yaml")

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from experiments.components.registry import register
-from experiments.components.types import Count
+from experiments.components.types import Count, Distinct, Positive
 from experiments.extras import require
 
 Point = dict[str, float]
@@ -65,7 +65,7 @@ class Range:
 
 
 class Search(Protocol):
-    """Proposes points one after the other."""
+    """Proposes points one after the other. One that trains otherwise than the experiment has a `trainer` too."""
 
     #: What the report calls it.
     title: str
@@ -196,3 +196,47 @@ class start:
     def propose(self, number: int, seed: int, tried: Sequence[tuple[Point, float]]) -> Point:
         """Nothing is changed."""
         return {}
+
+
+#: What the baseline `trained_on` may train on, and what a report calls it.
+EXAMPLES = {
+    "given": "noisy",
+    "validation": "validation alone",
+    "corrected": "clean",
+    "right": "right",
+}
+
+
+@register("baseline")
+@dataclasses.dataclass(frozen=True)
+class trained_on:
+    """Training on other examples, without what is learned, at the best of some L2 strengths.
+
+    Which strength is the best is judged by the accuracy on examples that training has not seen.
+
+    Args:
+        examples: "given": as the data set has them, wrong labels among them; "corrected": these with all labels right;
+            "right": only those whose label is right; "validation": the validation examples alone.
+        beside_validation: whether the validation examples are in every training too; the strength is then chosen with
+            one half of them on the other.
+        l2: the strengths.
+    """
+
+    examples: Literal["given", "validation", "corrected", "right"] = "given"
+    beside_validation: bool = False
+    l2: Distinct[Positive] = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+    @property
+    def title(self) -> str:
+        """What the report calls it."""
+        return EXAMPLES[self.examples] + (" + validation" if self.beside_validation else "")
+
+    def budget(self, same: int) -> int:
+        """One training for each strength, and the last one."""
+        return len(self.l2) + 1
+
+    def propose(self, number: int, seed: int, tried: Sequence[tuple[Point, float]]) -> Point:
+        """The strengths one after the other, and at last the best of them."""
+        if number < len(self.l2):
+            return {"l2": self.l2[number]}
+        return dict(min(tried, key=lambda one: one[1])[0])

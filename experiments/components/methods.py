@@ -6,6 +6,7 @@ from experiments.components.registry import register
 from optim import hyper
 from optim.hyper import solvers
 from optim.hyper.linear import Solver
+from optim.hyper.sampled import Algorithm, BySeries
 
 base("solver", Solver)
 
@@ -15,3 +16,8 @@ for _name in ("Reverse", "Truncated", "Forward", "Reversible", "Implicit", "DART
 for _name in solvers.__all__:
     if _name not in ("Krylov", "Product", "Solved", "Solver"):
         register("solver")(getattr(solvers, _name))
+
+for _module in (hyper.stochastic, hyper.penalty):
+    for _made in vars(_module).values():
+        if isinstance(_made, type) and issubclass(_made, Algorithm) and _made not in (Algorithm, BySeries):
+            register("single_loop", supplied=("outer_batches", "counts"))(_made)

@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "constraint": ("experiments.components.constraints", "the range that a learned quantity keeps to"),
     "method": ("experiments.components.methods", "an estimator of the hypergradient"),
     "solver": ("experiments.components.methods", "how an implicit estimator solves its linear system"),
+    "single_loop": ("experiments.components.methods", "a bilevel algorithm that steps inner and outer together"),
     "model": ("experiments.components.models", "a network"),
     "loss": ("experiments.components.losses", "what training makes small"),
     "data": ("experiments.components.data", "a data set"),
@@ -120,6 +121,7 @@ OptimizerChoice = Annotated[Choice, Kind("optimizer")]
 MinimizerChoice = Annotated[Choice, Kind("minimizer")]
 ConstraintChoice = Annotated[Choice, Kind("constraint")]
 MethodChoice = Annotated[Choice, Kind("method")]
+SingleLoopChoice = Annotated[Choice, Kind("single_loop")]
 ModelChoice = Annotated[Choice, Kind("model")]
 LossChoice = Annotated[Choice, Kind("loss")]
 DataChoice = Annotated[Choice, Kind("data")]

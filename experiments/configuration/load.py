@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import hashlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from experiments import memory
 from experiments.components import derive, registry
 from experiments.components.registry import Choice, nearest
 from experiments.configuration import check
@@ -28,6 +27,9 @@ from experiments.errors import ConfigError, Refused, UsageError
 
 if TYPE_CHECKING:
     from experiments.experiment import Experiment
+
+
+SMALLER = "make sizes or numbers of steps smaller, or keep fewer steps, as by outer.method.checkpoint=sqrt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Config:
         """The resolved config: every key with its value or default, as plain values."""
         general = check.plain(self.settings)
         if self.settings.module is not None:
-            general["module"] = [str(path) for path in modules(self.path, self.settings.module)]
+            general["module"] = [str(path) for path in modules(self.path, self.root.value["module"])]
         options = {key: check.plain(value) for key, value in self.choice.options.items()}
         return {"experiment": self.choice.name, **general, **options}
 
@@ -60,11 +62,21 @@ class Config:
         """
         try:
             experiment = self.made()
-            experiment.check()
+            # What is made here is a small part of what a task needs.
+            with memory.bounded(1 / 8):
+                experiment.check()
+                needed = experiment.memory()
         except Refused as error:
             parts = split_key(error.key)
             raise ConfigError(f"{_place(self.root, parts)}: {error}") from None
-        _expect_fits(experiment.memory())
+        except MemoryError:
+            raise UsageError(f"{self.path}: a task needs more memory than there is; {SMALLER}") from None
+        available = memory.available()
+        if available is not None and needed > available:
+            raise UsageError(
+                f"{self.path}: a task needs about {needed / 1e9:.3g} GB of memory, and {available / 1e9:.3g} GB are "
+                f"free; {SMALLER}"
+            )
         return experiment
 
     def made(self) -> Experiment:
@@ -108,7 +120,7 @@ def checked(root: Node, path: Path, trust: bool) -> Config:
             key = str(error).partition(":")[0]
             checker.problems.append(Problem(given.get(key, root).place, str(error)))
     if settings is not None and settings.module is not None:
-        _run_modules(given["module"], modules(path, settings.module), trust)
+        _run_modules(given["module"], modules(path, given["module"]), trust)
     choice = _experiment(checker, root, names)
     variants = {}
     if settings is not None and settings.variants is not None and not checker.problems:
@@ -150,10 +162,11 @@ def _lines(problems: list[Problem]) -> list[str]:
     return unique if left <= 0 else [*unique[:MISTAKES], f"... and {left} more"]
 
 
-def modules(path: Path, names: str | Sequence[str]) -> list[Path]:
-    """The files of the key `module`, from where the config is."""
+def modules(path: Path, node: Node) -> list[Path]:
+    """The files of the key `module`, from where the config is, or from the current folder for the command line."""
+    listed = node.value if isinstance(node.value, list) else [node]
     return [
-        (path.parent / Path(name).expanduser()).resolve() for name in ([names] if isinstance(names, str) else names)
+        ((path.parent if one.place.line else Path.cwd()) / Path(one.value).expanduser()).resolve() for one in listed
     ]
 
 
@@ -197,29 +210,6 @@ def _place(root: Node, parts: Sequence[str]) -> Any:
         else:
             break
     return node.place
-
-
-def _expect_fits(needed: int) -> None:
-    """Refuse what cannot fit in memory, before any work."""
-    available = _memory()
-    if available is not None and needed > available:
-        raise UsageError(
-            f"the largest task needs about {needed / 1e9:.3g} GB of memory, and there are {available / 1e9:.3g} GB; "
-            "lower the number of steps, or the sizes, or keep fewer steps by checkpoint=sqrt of the method"
-        )
-
-
-def _memory() -> int | None:
-    """Bytes of this machine, or of the part of it that this process may use; None where that cannot be told."""
-    sizes = []
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            sizes.append(int(Path(file).read_text()))
-        except (OSError, ValueError):
-            continue
-    return min(sizes) if sizes else None
 
 
 def dump(values: Mapping[str, Any]) -> str:

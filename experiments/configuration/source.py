@@ -188,11 +188,12 @@ def read(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read: {reason}{_neighbours(path)}") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
+        raise ConfigError(f"{path}: cannot be read: it is {what}, expected a file")
     with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
-            raise ConfigError(f"{path}: cannot be read: it is {what}, expected a file")
         content = file.read(SIZE + 1)
     if len(content) > SIZE:
         raise ConfigError(f"{path}: larger than {SIZE // 1024} KB, which no config is")

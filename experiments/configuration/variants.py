@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.data.images import MissingDataError
 from experiments.errors import Refused
 from experiments.experiment import Experiment, Outcome, Report, State, Task
 
@@ -16,12 +18,20 @@ class Variants:
         self.experiments = experiments
 
     def check(self) -> None:
-        """Refuse if one of them refuses."""
+        """Refuse if one of them refuses. One whose data set is absent is left out, if there are others."""
+        absent: dict[str, MissingDataError] = {}
         for name, experiment in self.experiments.items():
             try:
                 experiment.check()
             except Refused as error:
                 raise Refused(f"variants.{name}", str(error)) from None
+            except MissingDataError as error:
+                absent[name] = error
+        if len(absent) == len(self.experiments):
+            raise next(iter(absent.values()))
+        for name, error in absent.items():
+            print(f"hograd: note: variant {name} is left out: {error}", file=sys.stderr)
+        self.experiments = {name: one for name, one in self.experiments.items() if name not in absent}
 
     def memory(self) -> int:
         """Of the largest."""

@@ -4,14 +4,13 @@ import itertools
 import json
 import math
 import stat
-import textwrap
 import zlib
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from experiments.errors import ExperimentError
+from experiments.errors import UsageError
 
 #: Where the files of a data set come from, for people who do not have them.
 SOURCES = {
@@ -25,20 +24,15 @@ SOURCES = {
 JSON_BYTES, IDX_BYTES, IMAGES, ENTRIES = 2**24, 2**26, 2**18, 2**18
 
 
-class MissingDataError(ExperimentError):
+class MissingDataError(UsageError):
     """The files of a data set are not in the folder where they are looked for."""
 
 
-class MalformedDataError(ExperimentError):
+class MalformedDataError(UsageError):
     """A file of a data set is not what it should be; the message is one line that begins with its path."""
 
     def __init__(self, path: Path, found: str):
         super().__init__(f"{path}: {found}")
-
-
-def skipped(missing: MissingDataError) -> str:
-    """What a person reads when a data set was left out, in lines of at most 80 characters."""
-    return textwrap.fill(f"Skipped: {missing}.", 80, break_on_hyphens=False)
 
 
 class Labelled(NamedTuple):
@@ -90,7 +84,7 @@ def _find(name: str, folder: Path, file: str) -> Path:
         what = f"there is no file {file} in it" if folder.is_dir() else "there is no such folder"
         raise MissingDataError(
             f"{name} is looked for in {folder}, but {what}. Its files are in "
-            f"{SOURCES[name].format(folder=folder)}; or give the folder: {name}.folder=FOLDER"
+            f"{SOURCES[name].format(folder=folder)}; or give the folder: data.folder=FOLDER"
         )
     return found[0]
 

@@ -95,7 +95,7 @@ def run(
         open_logs(settings.logs, None, [])  # an extra that is missing is named before anything is written
         files = {
             "config.yaml": text or yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True),
-            "environment.json": json.dumps(_environment(settings), indent=2) + "\n",
+            "environment.json": json.dumps(environment(settings), indent=2) + "\n",
             TASKS: description,
         }
         held = claim(folder, name, files, overwrite=overwrite)
@@ -271,7 +271,7 @@ class _Run:
         os._exit(ended.exit_code)
 
 
-def _environment(settings: Settings) -> dict[str, Any]:
+def environment(settings: Settings) -> dict[str, Any]:
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from experiments import memory as memory_of_machine
 from experiments.errors import UsageError
 from experiments.store.checkpoints import Plan
 
@@ -53,16 +54,16 @@ class Settings:
         Raises:
             UsageError: not even one task fits into the memory of this machine.
         """
-        available, executor = available_memory(), self.executor
+        free, executor = memory_of_machine.available(), self.executor
         if "://" in executor:
             return executor, tasks
-        if available is not None and memory > available:
+        if free is not None and memory > free:
             raise UsageError(
-                f"a task needs about {memory / 2**30:.3g} GiB of memory, and {available / 2**30:.3g} GiB are available"
+                f"a task needs about {memory / 2**30:.3g} GiB of memory, and {free / 2**30:.3g} GiB are available"
             )
         workers = min(self.workers or free_cores(), tasks)
-        if available is not None and memory:
-            workers = min(workers, available // memory)
+        if free is not None and memory:
+            workers = min(workers, free // memory)
         workers = max(workers, 1)
         if executor == "auto":
             executor = "processes" if workers > 1 else "serial"
@@ -74,13 +75,3 @@ def free_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return max(cores - round(busy), 1)
-
-
-def available_memory() -> int | None:
-    """Bytes that a new process can have, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":") for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, LookupError, ValueError):
-        return None

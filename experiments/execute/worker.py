@@ -26,7 +26,7 @@ from experiments.store.folder import is_current
 from experiments.store.tasks import MetricsFile, TaskFolder
 
 #: Makes an experiment of the plain values of its resolved config.
-REBUILD = "experiments.config.load:experiment_from"
+REBUILD = "experiments.configuration.load:experiment_from"
 #: How long a step may go on after the end was asked for; then its state before is saved without waiting for it.
 GRACE = 0.7
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -21,11 +22,13 @@ from experiments.components import (
     choose,
     register,
 )
+from experiments.components.baselines import trained_on
 from experiments.components.registry import Choice, find
 from experiments.errors import DivergedError, Refused
 from experiments.experiment import Outcome, Report, Task
 from experiments.recipes.bilevel_problem import Parts, made
 from experiments.recipes.bilevel_report import report
+from experiments.recipes.bilevel_searches import on_examples, searching, weighted_beside_validation
 from hograd.errors import HogradError
 from optim.hyper import hypergradient
 
@@ -114,6 +117,12 @@ class bilevel:
             raise Refused("learn", "it is empty, so there is nothing to learn; write optimizer.lr: {} for example")
         parts = made(self, seed=0)
         method = self.outer.method
+        try:
+            parts.method()
+        except (HogradError, TypeError) as error:
+            raise Refused("outer.method", str(error)) from None
+        if self.compile is not None and not getattr(method.make, "compiles", True):
+            raise Refused("compile", f"{method.name} cannot be compiled; write compile: null, or use another method")
         if method.name in ("Implicit", "DARTS"):
             idle = [name for name, variable in parts.variables.items() if variable.steers]
             if idle:
@@ -236,6 +245,7 @@ class LearnTask:
             "best_step": best["step"],
             "validation_loss": best["loss"],
             **self.parts.judged(best["values"], best["params"]),
+            **weighted_beside_validation(self.parts, best["values"]),
             "learned": ho.tree.map(lambda leaf: leaf.numpy(), best["values"]),
         }
 
@@ -269,7 +279,10 @@ class SearchTask:
     def prepare(self) -> None:
         """Make the problem, and the function that trains at a point."""
         self.parts: Parts = made(self.recipe, self.seed)
-        self.train = self.parts.trainer(list(getattr(self.search, "over", {})))
+        if isinstance(self.search, trained_on):
+            self.train = on_examples(self.parts, self.search)
+        else:
+            self.train = searching(self.parts, list(getattr(self.search, "over", {})))
 
     def start(self) -> Any:
         """Nothing was tried."""
@@ -280,20 +293,21 @@ class SearchTask:
         number = state["step"]
         tried = [(one["point"], one["loss"]) for one in state["tried"]]
         point = self.search.propose(number, self.seed, tried)
-        loss, params = self.train(point)
+        found = self.train(point, number)
         best = state["best"]
-        if best is None or (loss < best["loss"]) or (best["loss"] != best["loss"]):
-            best = {"step": number, "loss": loss, "point": point, "params": params}
-        tried = [*state["tried"], {"point": point, "loss": loss}]
-        return {"step": number + 1, "tried": tried, "best": best}, {"step": number, "validation_loss": loss, **point}
+        if best is None or found.rank <= best["rank"] or math.isnan(best["rank"]):
+            best = {"step": number, "rank": found.rank, "loss": found.loss, "point": point, "params": found.params}
+        tried = [*state["tried"], {"point": point, "loss": found.rank}]
+        metrics = {"step": number, "validation_loss": found.loss, **point}
+        return {"step": number + 1, "tried": tried, "best": best}, metrics
 
     def done(self, state: Any) -> bool:
         """Whether all points were tried."""
         return state["step"] >= self.steps
 
     def score(self, state: Any) -> float | None:
-        """The validation loss of the best point so far."""
-        return None if state["best"] is None else state["best"]["loss"]
+        """How the best point so far ranks."""
+        return None if state["best"] is None else state["best"]["rank"]
 
     def result(self, state: Any) -> Mapping[str, Any]:
         """The best point, and how it does on validation and test examples."""
@@ -306,4 +320,6 @@ class SearchTask:
             "validation_loss": best["loss"],
             **self.parts.judged({}, best["params"]),
             "point": best["point"],
+            # A search for what is learned, or another training to compare with.
+            "kind": "reference" if isinstance(self.search, trained_on) else "search",
         }

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hograd as ho
-from experiments.components.baselines import Point
 from experiments.components.data import Split
-from experiments.components.learn import Learned, hyperparameter, project
+from experiments.components.learn import Learned, project
 from experiments.components.training import Training, correct, rows_of, square
 from experiments.errors import Refused
 from hograd.errors import HogradError
 from optim.constraints import constrain, unconstrain
-from optim.hyper import Bilevel, train
+from optim.hyper import Bilevel
 
 if TYPE_CHECKING:
     from experiments.recipes.bilevel import bilevel
@@ -107,39 +106,6 @@ class Parts:
             return choice.build()
         return choice.build(steps=self.training.steps)
 
-    def trainer(self, names: list[str]) -> Callable[[Point], tuple[float, Any]]:
-        """A function that trains at a point: the validation loss, and the parameters."""
-        searched = {name: self.variables.get(name) or hyperparameter(name.partition(".")[2]) for name in names}
-        # One value for the whole run, whatever learning has.
-        constant = {name: hyperparameter(name.partition(".")[2]) if name.startswith("optimizer.") else searched[name]
-                    for name in searched}  # fmt: skip
-        begun = self.values(self.begin())
-        dtype = ho.tree.leaves(self.training.params)[0].dtype
-
-        def run(point: Any, batches: Any) -> Any:
-            training = self.trained_with({name: value for name, value in begun.items() if name not in names})
-            for name, variable in constant.items():
-                like = variable.start(self.training)
-                training = variable.apply(training, ho.tree.map(lambda leaf, v=point[name]: v + 0 * leaf, like))
-            problem = Bilevel(
-                lambda params, _, *batch: training.objective(params, *batch),
-                lambda params, _: training.outside(params, self.split.validation),
-                init=training.params,
-                optimizer=training.optimizer,
-                batches=None if batches is None else lambda number: batches[number],
-            )
-            params, _ = train(problem, {}, training.steps)
-            return training.outside(params, self.split.validation), params
-
-        compiled = ho.compile(run) if self.recipe.compile is None else ho.compile(run, backend=self.recipe.compile)
-
-        def at(point: Point) -> tuple[float, Any]:
-            with np.errstate(all="ignore"):
-                loss, params = compiled({name: ho.tensor(v, dtype=dtype) for name, v in point.items()}, self.batches())
-            return loss.item(), params
-
-        return at
-
     def summary(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Numbers that tell of values: themselves, or the mean of many."""
         told = {}
@@ -192,11 +158,10 @@ class Parts:
         kept = {"none": steps, "sqrt": 2 * int(steps**0.5) + 1, "binomial": 20}
         checkpoint = method.options.get("checkpoint", "none")
         states = kept.get(checkpoint, steps) if method.name == "Reverse" else method.options.get("last", 4)
-        outer = sum(
-            leaf.numel() * leaf.dtype.itemsize
-            for leaf in ho.tree.leaves([v.start(self.training) for v in self.variables.values()])
-        )
-        return 4 * data + 3 * params * (states + 4) + 6 * outer
+        values = [variable.start(self.training) for variable in self.variables.values()]
+        outer = sum(leaf.numel() * leaf.dtype.itemsize for leaf in ho.tree.leaves(values))
+        rows = 8 * steps * (self.training.batch or 0)
+        return 4 * data + 3 * params * (states + 4) + 6 * outer + rows
 
 
 def f1(weights: np.ndarray, wrong: np.ndarray, threshold: float = 0.5) -> float:

@@ -58,7 +58,11 @@ class estimators:
             )
         if not self.learn:
             raise Refused("learn", "it is empty, so there is nothing to differentiate by")
-        made(self.bilevel(self.exact), 0)
+        for index, method in enumerate((self.exact, *self.methods)):
+            try:
+                made(self.bilevel(method), 0).method()
+            except (HogradError, TypeError) as error:
+                raise Refused(f"methods[{index - 1}]" if index else "exact", str(error)) from None
 
     def memory(self) -> int:
         """Of the exact one."""

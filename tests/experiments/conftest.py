@@ -1,4 +1,4 @@
-"""Small configs of both experiments, and the command run in a folder of its own."""
+"""A small config, and the command run in a folder of its own."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,24 +7,18 @@ import pytest
 
 from experiments.cli import main
 
-DIGITS = """\
-experiment: digits_learning_rates
+SMALL = """\
+experiment: bilevel
+description: A small run.
 seeds: [3, 5]
-train_fraction: 0.1
-inner_steps: 5
-outer_steps: 4
-grid:
-  learning_rates: {low: 0.1, high: 1, count: 3}
-  momenta: [0.5, 0.9]
-"""
-
-SINUSOID = """\
-experiment: maml_sinusoid
-seeds: [2]
-iterations: 6
-tasks_per_iteration: 4
-hidden: [8, 8]
-evaluation: {tasks: 10, steps: [0, 1, 3]}
+data: {name: digits, train: 60, validation: 40}
+model: {name: linear, start: zero}
+inner: {steps: 5, optimizer: {name: SGD, lr: 0.5, momentum: 0.9}}
+learn:
+  optimizer.lr: {per: step}
+outer: {optimizer: {name: Adam, lr: 0.03}, steps: 3}
+baselines: [{name: grid, over: {optimizer.lr: {low: 0.1, high: 1, count: 2}}}]
+executor: serial
 """
 
 
@@ -38,10 +32,9 @@ class Result(NamedTuple):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
-    """An empty current folder with the two configs."""
+    """An empty current folder with the config."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "digits.yaml").write_text(DIGITS)
-    (tmp_path / "sinusoid.yaml").write_text(SINUSOID)
+    (tmp_path / "small.yaml").write_text(SMALL)
     return tmp_path
 
 

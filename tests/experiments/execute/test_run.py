@@ -274,7 +274,7 @@ def test_workers_follow_cores_tasks_and_memory(monkeypatch):
     from experiments.execute import settings
 
     monkeypatch.setattr(settings, "free_cores", lambda: 8)
-    monkeypatch.setattr(settings, "available_memory", lambda: 10**9)
+    monkeypatch.setattr("experiments.memory.available", lambda: 10**9)
     assert Settings().place(20, 10**6) == ("processes", 8)
     assert Settings().place(3, 10**6) == ("processes", 3)
     assert Settings().place(1, 10**6) == ("serial", 1)

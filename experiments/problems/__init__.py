@@ -1,1 +1,0 @@
-"""One module an experiment; `experiments.schema` names the class that runs it."""

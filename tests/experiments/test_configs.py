@@ -1,0 +1,62 @@
+"""Every config in configs/ is checked, says what it is, and runs in a small variant to its report."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.commands import shipped
+from experiments.configuration import load
+from experiments.experiment import Outcome
+from experiments.report.page import page
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+#: What makes each config small; its variants are those of the config.
+SMALL = {
+    "bilevel": ["inner.steps=10", "outer.steps=1", "compile=null"],
+    "online": ["epochs=1", "data.train=100", "data.validation=50"],
+    "estimators": ["inner.steps=12", "repeats=1"],
+    "single_loop": ["steps=4", "every=2"],
+}
+FURTHER = {
+    "digits_learning_rates": ["baselines[0].over={optimizer.lr: {values: [0.1]}}"],
+    "regularisation": ["baselines[0].trainings=2"],
+    "per_parameter_rates": ["baselines[0].over={optimizer.lr: {values: [0.1]}}"],
+    "estimators": ["methods[6].last=5"],
+}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_small_variant_runs_to_its_report(path):
+    plain = load.load(path)
+    assert plain.settings.description
+    assert len(plain.settings.description) < 200
+    experiment = plain.choice.name
+    changes = [*SMALL.get(experiment, []), *FURTHER.get(path.stem, []), "seeds=[0]"]
+    known = set(plain.values)
+    config = load.load(
+        path, [change for change in changes if change.partition("=")[0].split(".")[0].split("[")[0] in known]
+    )
+    made = config.made()
+    made.check()
+    outcomes = []
+    for task in made.tasks([0]):
+        task.prepare()
+        state, metrics = task.start(), []
+        for _ in range(2):
+            if not task.done(state):
+                state, line = task.step(state)
+                metrics.append(line)
+        outcomes.append(Outcome(task.name, task.labels, "interrupted", task.result(state), metrics, 0.1))
+    report = made.report(outcomes)
+    assert report.tables[0].rows
+    html = page(
+        report, name=path.stem, description="", status="interrupted", seconds=0.0, error=None, config=config.values,
+        differing=load.differing(config), environment={},
+    )  # fmt: skip
+    assert html.count("<svg") == len(report.plots) > 0
+
+
+def test_configs_travel_and_are_found_by_name():
+    assert list(shipped.configs()) == [path.stem for path in CONFIGS]
+    assert shipped.located("digits_learning_rates").is_file()
