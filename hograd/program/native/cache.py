@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -28,6 +29,9 @@ _EVERY, _LEFT = 3600, 3600
 
 #: A file that was used is marked so when its last mark is so many seconds old.
 _MARKED = 86400
+
+#: Names of files: of code, of what is being written, and the one whose time tells when the folder was looked at.
+_CODE, _PART, _PRUNED = re.compile(r"[0-9a-f]{64}\.o"), ("hograd-", ".part"), "hograd-pruned"
 
 #: Of this file's layout.
 _FORMAT = b"hograd code 2\n"
@@ -80,7 +84,8 @@ def store(key: str, code: bytes) -> None:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_safe(place):
             return
-        number, name = tempfile.mkstemp(dir=place, suffix=".part")
+        _close(place)
+        number, name = tempfile.mkstemp(dir=place, prefix=_PART[0], suffix=_PART[1])
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(_FORMAT + _checksum(key, code) + code)
@@ -98,7 +103,7 @@ def _checksum(key: str, code: bytes) -> bytes:
 
 
 def _is_safe(place: Path) -> bool:
-    """Whether a folder is there that belongs to this user alone; it is made so if it is this user's."""
+    """Whether a folder is there that belongs to this user and that nobody else can write to."""
     if not hasattr(os, "getuid"):
         return True
     try:
@@ -112,12 +117,23 @@ def _is_safe(place: Path) -> bool:
             # Others could have put files there before.
             _warn(f"others can write to the folder {place}: remove it, or take that away and empty it")
             return False
-        if found.st_mode & 0o077:
-            with contextlib.suppress(OSError):  # of a disk that can only be read
-                os.chmod(place, 0o700)
     except OSError:
         return False
     return True
+
+
+def _close(place: Path) -> None:
+    """Close the folder to others, if it is one for this alone: a home folder that was named, say, stays as it is."""
+    if hasattr(os, "getuid") and place.stat().st_mode & 0o077 and all(map(_is_ours, os.listdir(place))):
+        os.chmod(place, 0o700)
+
+
+def _is_ours(name: str) -> bool:
+    return name == _PRUNED or _CODE.fullmatch(name) is not None or _is_part(name)
+
+
+def _is_part(name: str) -> bool:
+    return name.startswith(_PART[0]) and name.endswith(_PART[1])
 
 
 def _read(path: Path) -> bytes | None:
@@ -143,7 +159,7 @@ def _read(path: Path) -> bytes | None:
 
 def _prune(place: Path) -> None:
     """Now and then, take away what was used longest ago, and what writers left that were ended."""
-    mark, now = place / "pruned", time.time()
+    mark, now = place / _PRUNED, time.time()
     with contextlib.suppress(OSError):
         if 0 <= now - mark.lstat().st_mtime < _EVERY:
             return
@@ -156,9 +172,9 @@ def _prune(place: Path) -> None:
             # Another process may take it away at any time.
             with contextlib.suppress(OSError):
                 found = entry.stat(follow_symlinks=False)
-                if entry.name.endswith(".part") and now - found.st_mtime > _LEFT:
+                if _is_part(entry.name) and now - found.st_mtime > _LEFT:
                     _remove(Path(entry.path))
-                elif entry.name.endswith(".o"):
+                elif _CODE.fullmatch(entry.name):
                     files.append((found.st_mtime, found.st_size, entry.path))
     total = 0
     for _, size, path in sorted(files, reverse=True):

@@ -32,10 +32,23 @@ def test_what_is_stored_is_loaded_and_belongs_to_this_user_alone(place):
 
 
 def test_a_folder_that_others_can_read_is_closed_to_them(place):
+    place.mkdir(mode=0o755)
     cache.store(KEY, b"code")
-    place.chmod(0o755)
     assert cache.load(KEY) == b"code"
     assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_with_other_things_keeps_its_mode_and_these(place, monkeypatch):
+    place.mkdir(mode=0o755)
+    others = [place / name for name in ("main.o", "film.part", "letter")]
+    for other in others:
+        other.write_bytes(bytes(1000))
+        os.utime(other, (0, 0))
+    monkeypatch.setattr(cache, "MOST_BYTES", 500)
+    cache.store(KEY, b"code")
+    assert cache.load(KEY) == b"code"
+    assert place.stat().st_mode & 0o777 == 0o755
+    assert all(other.exists() for other in others)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
@@ -166,13 +179,13 @@ def test_what_was_used_longest_ago_goes_first_and_only_now_and_then(place, monke
     # It has been looked at a moment ago.
     assert len(list(place.glob("*.o"))) == 4
     assert cache.load(keys[0]) is not None
-    for name, age in [("dead.part", 10**5), ("new.part", 0)]:
+    for name, age in [("hograd-dead.part", 10**5), ("hograd-new.part", 0)]:
         (place / name).touch()
         os.utime(place / name, (time.time() - age,) * 2)
-    os.utime(place / "pruned", (0, 0))
+    os.utime(place / "hograd-pruned", (0, 0))
     cache.store("9" * 64, bytes(1000))
     assert sorted(file.name[0] for file in place.glob("*.o")) == ["0", "9"]
-    assert [file.name for file in place.glob("*.part")] == ["new.part"]
+    assert [file.name for file in place.glob("*.part")] == ["hograd-new.part"]
 
 
 def test_nothing_is_left_of_a_writer_that_an_exception_ended(place, monkeypatch):
@@ -209,7 +222,7 @@ for i in range(150):
     cache.store(key, code)
     if i % 10 == 0:
         try:
-            os.utime(cache.folder() / "pruned", (0, 0))
+            os.utime(cache.folder() / "hograd-pruned", (0, 0))
         except FileNotFoundError:
             pass
 """
