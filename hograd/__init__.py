@@ -17,7 +17,6 @@ from hograd.core.format import set_printoptions
 from hograd.core.grad import grad
 from hograd.core.levels import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hograd.core.tensor import Tensor
-from hograd.files import load, save
 from hograd.func import checkpoint, remat, vmap
 from hograd.loop import fori_loop, scan
 from hograd.ops import activations as _activations
@@ -155,6 +154,7 @@ from hograd.roots import custom_root, fixed_point
 # What not everyone needs who differentiates is imported when it is first used.
 if _TYPE_CHECKING:
     from hograd import check, graph, nn
+    from hograd.files import load, save
     from hograd.program import compile
 else:
 
@@ -165,6 +165,8 @@ else:
             return import_module(f"hograd.{name}")
         if name == "compile":
             return globals().setdefault(name, import_module("hograd.program").compile)
+        if name in ("load", "save"):
+            return globals().setdefault(name, getattr(import_module("hograd.files"), name))
         raise AttributeError(f"module 'hograd' has no attribute {name!r}")
 
 
