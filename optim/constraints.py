@@ -257,9 +257,9 @@ def project_capped_simplex(value: Any, total: float, cap: float = 1.0) -> Tensor
     number = between.sum(-1, keepdim=True)
     # tau once more as a function of the numbers that move it.
     free_sum = ho.where(between, value, 0.0).sum(-1, keepdim=True)
-    rest = total - (cap * capped.sum(-1, keepdim=True) if cap != float("inf") else 0.0)
+    rest = total - (cap * capped.sum(-1, keepdim=True).astype(value.dtype) if cap != float("inf") else 0.0)
     tau = ho.where(number > 0, (free_sum - rest) / ho.maximum(number, 1), tau)
-    return ho.where(between, value - tau, ho.where(capped, min(cap, total), 0.0))
+    return ho.where(between, value - tau, min(cap, total) * capped.astype(value.dtype))
 
 
 def _kept(value: Tensor, least: float, most: float) -> Tensor:

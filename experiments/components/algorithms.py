@@ -5,5 +5,9 @@ from experiments.components import optimizers as optimizers
 from experiments.components.registry import register
 from optim import meta
 
-for _name in ("MAML", "FOMAML", "ANIL", "BOIL", "MetaSGD", "LSLR"):
+for _name in (
+    *("MAML", "FOMAML", "ANIL", "BOIL", "MetaSGD", "LSLR", "MAMLPlusPlus", "MetaCurvature", "TNet"),
+    *("Reptile", "IMAML", "CAVIA"),
+    *("PrototypicalNetwork", "MatchingNetwork", "R2D2", "LogisticHead", "MetaOptNet"),
+):
     register("algorithm", supplied=("net", "criterion"))(getattr(meta, _name))

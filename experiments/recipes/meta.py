@@ -123,8 +123,10 @@ class MetaLearning:
     def made(self, tasks: Tasks) -> Algorithm:
         """The algorithm with the network for these tasks."""
         classes = tasks[0].query.y.dtype.kind in "iu"
+        # Context parameters come in as further features, or channels.
+        first, *rest = tasks.shape
         try:
-            net = self.model.build(tasks.shape, tasks.outputs)
+            net = self.model.build((first + self.algorithm.options.get("context", 0), *rest), tasks.outputs)
         except HogradError as error:
             raise Refused("model", str(error)) from None
         if len(tasks.shape) > 1 and self.model.name in ("linear", "mlp"):

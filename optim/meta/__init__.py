@@ -18,22 +18,41 @@ from optim.meta import tasks as tasks
 from optim.meta.adaptation import adapt
 from optim.meta.base import Algorithm, Examples, Task
 from optim.meta.chosen import Learned
+from optim.meta.context import CAVIA
+from optim.meta.curvature import MetaCurvature, TNet, warped
 from optim.meta.evaluation import Evaluation, evaluate
 from optim.meta.family import ANIL, BOIL, FOMAML, LSLR, MetaSGD
+from optim.meta.heads import R2D2, FeatureLearner, MatchingNetwork, PrototypicalNetwork
+from optim.meta.implicit import IMAML
 from optim.meta.maml import MAML
+from optim.meta.multi_step import MAMLPlusPlus
+from optim.meta.reptile import Reptile
+from optim.meta.solved_heads import LogisticHead, MetaOptNet
 from optim.meta.training import Trained, make_step, start, train
 
 __all__ = [
     "ANIL",
     "BOIL",
+    "CAVIA",
     "FOMAML",
+    "IMAML",
     "LSLR",
     "MAML",
-    "MetaSGD",
+    "R2D2",
     "Algorithm",
     "Evaluation",
     "Examples",
+    "FeatureLearner",
     "Learned",
+    "LogisticHead",
+    "MAMLPlusPlus",
+    "MatchingNetwork",
+    "MetaCurvature",
+    "MetaOptNet",
+    "MetaSGD",
+    "PrototypicalNetwork",
+    "Reptile",
+    "TNet",
     "Task",
     "Trained",
     "adapt",
@@ -42,4 +61,5 @@ __all__ = [
     "start",
     "tasks",
     "train",
+    "warped",
 ]

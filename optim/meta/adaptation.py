@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from hograd import Tensor, func, no_grad, tree
 from hograd.errors import ArgumentError
 from optim.base import Optimizer
 from optim.parameters import floating
+
+T = TypeVar("T")
 
 
 def adapt(
@@ -53,8 +56,7 @@ def adapt(
     def told(params: Any, carried: Any, number: int) -> Any:
         return loss(params, task), carried
 
-    *_, (adapted, _) = path(told, floating("params", params), None, inner=inner, steps=steps, orders=order)
-    return adapted
+    return last(path(told, floating("params", params), None, inner=inner, steps=steps, order=order))[0]
 
 
 def path(
@@ -64,7 +66,7 @@ def path(
     *,
     inner: Optimizer,
     steps: int,
-    orders: int | tuple[int, ...] = 2,
+    order: int | Tensor = 2,
 ) -> Iterator[tuple[Any, Any]]:
     """The parameters before the first step and after each, with what the loss carries from step to step.
 
@@ -75,19 +77,27 @@ def path(
         carried: any tree.
         inner: the inner optimizer.
         steps: how many.
-        orders: as `order` of `adapt`, or one for each step.
+        order: as for `adapt`, or a tensor, the share of the gradients' own derivatives: 0 is first, 1 second order.
     """
     gradient = func.grad_and_value(loss, has_aux=True)
     state = inner.init(params)
     yield params, carried
     for number in range(steps):
-        if (orders if isinstance(orders, int) else orders[number]) == 2:
+        if isinstance(order, Tensor):
+            grads, (value, carried) = gradient(params, carried, number)
+            grads = tree.map(lambda g: g.detach() + order * (g - g.detach()), grads)
+        elif order == 2:
             grads, (value, carried) = gradient(params, carried, number)
         else:
             with no_grad():
                 grads, (value, carried) = tree.detach(gradient(tree.detach(params), carried, number))
         params, state = inner.step(params, grads, state, value)
         yield params, carried
+
+
+def last(items: Iterable[T]) -> T:
+    """The last of one or more; those before are forgotten one by one, so that their memory is free."""
+    return collections.deque(items, maxlen=1).pop()
 
 
 def expect_order(name: str, order: Any) -> None:

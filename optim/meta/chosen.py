@@ -64,27 +64,42 @@ def _below(name: str, prefix: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The parameters that a filter chooses, as a tree with None in the places of the others."""
+    """The parameters that a filter chooses, as a tree with None in the places of the others.
 
-    chosen: Filter | None
+    Args:
+        chosen: the filter.
+        option: what it is called in a message.
+        without: layers whose names begin so are never chosen.
+    """
+
+    chosen: Filter
     option: str
+    without: str | None = None
 
     def take(self, params: Any) -> Any:
         """The chosen ones."""
-        if self.chosen is None:
+        if self.chosen is None and self.without is None:
             return params
         leaves, structure = tree.flatten(params)
-        kept = mask(self.chosen, params, self.option)
+        kept = self._mask(params)
         return tree.unflatten(structure, [leaf if one else None for leaf, one in zip(leaves, kept, strict=True)])
 
     def put(self, part: Any, params: Any) -> Any:
         """All parameters, with these in the places of the chosen ones."""
-        if self.chosen is None:
+        if self.chosen is None and self.without is None:
             return part
         leaves, structure = tree.flatten(params)
         given = iter(tree.leaves(part))
-        kept = mask(self.chosen, params, self.option)
+        kept = self._mask(params)
         return tree.unflatten(structure, [next(given) if one else leaf for leaf, one in zip(leaves, kept, strict=True)])
+
+    def _mask(self, params: Any) -> list[bool]:
+        names = names_of(params)
+        kept = [True] * len(names) if self.chosen is None else mask(self.chosen, params, self.option)
+        if self.without is None:
+            return kept
+        never = [any(one.startswith(self.without) for one in name.split(".")) for name in names]
+        return [one and not out for one, out in zip(kept, never, strict=True)]
 
 
 Pieces = Literal["run", "layer", "parameter", "element"]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hograd import Tensor, cross_entropy
 from optim.base import Optimizer
-from optim.meta.adaptation import expect_order, expect_steps, path
+from optim.meta.adaptation import expect_order, expect_steps, last, path
 from optim.meta.base import STATISTICS, Examples, Network, Predict, Task, first, judged, outputs, tensors
 from optim.meta.chosen import Filter, Learn, Learned, Part, learned_of, replaced, value_of
 from optim.sgd import SGD
@@ -76,7 +76,7 @@ class MAML:
         """The network after so many inner steps on these examples."""
         steps = self.steps if steps is None else steps
         expect_steps(f"{type(self).__name__}: steps", steps)
-        *_, (params, _) = self.path(learned, support, steps)
+        params, _ = last(self.path(learned, support, steps))
 
         def predict(x: Any) -> Tensor:
             return outputs(self.net, params, tensors(x), learned.get(STATISTICS), step=max(steps - 1, 0))[0]
@@ -85,7 +85,7 @@ class MAML:
 
     def loss(self, learned: Any, task: Task) -> tuple[Tensor, dict[str, Any]]:
         """The criterion on the query examples after the inner steps."""
-        *_, (params, statistics) = self.path(learned, task.support, self.steps)
+        params, statistics = last(self.path(learned, task.support, self.steps))
         return self.query_loss(params, statistics, task.query, self.steps)
 
     def query_loss(self, params: Any, statistics: Any, query: Examples, steps: int) -> tuple[Tensor, dict[str, Any]]:
@@ -97,27 +97,33 @@ class MAML:
         return value, {**told, STATISTICS: statistics} if statistics else told
 
     def path(
-        self, learned: Any, support: Examples, steps: int, orders: int | tuple[int, ...] | None = None
+        self, learned: Any, support: Examples, steps: int, order: int | Tensor | None = None
     ) -> Iterator[tuple[Any, Any]]:
         """The parameters and running statistics before the first inner step and after each."""
         params, (x, y) = learned["params"], tensors(support)
+        begin = self._part.take(params)
 
         def inner_loss(part: Any, statistics: Any, number: int) -> tuple[Tensor, Any]:
             predicted, statistics = outputs(
                 self.net, self._part.put(part, params), x, statistics, train=True, step=number
             )
-            return self.criterion(predicted, y), statistics
+            return self.inner_value(self.criterion(predicted, y), part, begin), statistics
 
         walk = path(
             inner_loss,
-            self._part.take(params),
+            begin,
             learned.get(STATISTICS),
             inner=self.optimizer(learned),
             steps=steps,
-            orders=self.order if orders is None else orders,
+            order=self.order if order is None else order,
         )
         for part, statistics in walk:
             yield self._part.put(part, params), statistics
+
+    def inner_value(self, value: Tensor, part: Any, begin: Any) -> Tensor:
+        """What inner steps make small, from the criterion on the support examples, the parameters that are adapted, and
+        those that adaptation began at."""
+        return value
 
     def optimizer(self, learned: Any) -> Optimizer:
         """The inner optimizer with what is learned of it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import hograd as ho
 from hograd import func, tree
-from hograd.errors import ArgumentError, ConvergenceError
+from hograd.errors import ArgumentError, ConvergenceError, ConvergenceWarning
 from optim.base import Optimizer
 from optim.meta.adaptation import expect_steps
 from optim.meta.base import STATISTICS, Algorithm, Task, tensors
@@ -17,6 +18,9 @@ from optim.meta.tasks.source import Tasks
 AT_ONCE = 2**18
 """So many numbers of inputs are computed at once where nothing else is asked for: they and what is computed from them
 stay in the caches of a processor then, while Python's own cost is already small beside them."""
+
+MISSED = 0.1
+"""From this share of its first gradient on, inner training that is meant to converge counts as not converged."""
 
 Step = Callable[[Any, Any, Task], tuple[Any, Any, dict[str, ho.Tensor]]]
 
@@ -133,7 +137,20 @@ def make_step(
         return (stepped if statistics is None else {**stepped, STATISTICS: statistics}), state, told
 
     made = step if compile is None else ho.compile(step, backend=compile)
-    return lambda learned, state, batch: made(learned, state, tensors(batch))
+
+    def checked(learned: Any, state: Any, batch: Task) -> tuple[Any, Any, dict[str, ho.Tensor]]:
+        learned, state, told = made(learned, state, tensors(batch))
+        if "residual" in told and told["residual"].item() > MISSED:
+            warnings.warn(
+                f"{type(algorithm).__name__}: inner training has not converged: the mean residual is "
+                f"{told['residual'].item():.2g} of that at its start, so the gradient is not that of the solution. "
+                "Take more steps, a larger rate of inner, or a larger penalty.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return learned, state, told
+
+    return checked
 
 
 def gradient(

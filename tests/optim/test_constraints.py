@@ -167,3 +167,11 @@ def test_a_capped_simplex_may_hold_at_most_its_total():
     assert CappedSimplex(9, at_most=True).constrain(beyond).tolist() == [0.9, 1.0, 0.8]
     with pytest.raises(ArgumentError, match="with a sum of at most 0.5"):
         constraints.unconstrain(CappedSimplex(0.5, at_most=True), ho.tensor([0.5, 0.5]))
+
+
+@pytest.mark.parametrize("dtype", [ho.float16, ho.float32, ho.float64])
+@pytest.mark.parametrize("constraint", [Simplex(), CappedSimplex(1.5), CappedSimplex(1.5, at_most=True)], ids=repr)
+def test_projections_keep_the_dtype(constraint, dtype):
+    value = ho.tensor([0.7, 0.5, -1.0, 2.0], dtype=dtype)
+    assert constraint.project(value).dtype == dtype
+    assert ho.func.grad(lambda v: constraint.project(v)[0])(value).dtype == dtype
