@@ -80,12 +80,12 @@ class online:
         return Report(
             question="What does it gain to step an optimizer's hyperparameters while it trains?",
             findings=_findings(known),
-            tables=[_table(known)],
+            tables=[_table(known, self.learn)],
             plots=[
                 Plot(
                     "losses",
                     "Training and validation loss, and the first of the learned numbers.",
-                    lambda: _plot(known),
+                    lambda: _plot(known, self.learn),
                 )
             ]
             if known
@@ -201,9 +201,9 @@ def _pairs(outcomes: Sequence[Outcome]) -> Pairs:
     return list(found.values())
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _table(outcomes: Sequence[Outcome], names: Sequence[str]) -> Table:
     pairs = _pairs(outcomes)
-    learned = list(dict.fromkeys(key for one in outcomes for key in one.metrics[-1] if not _is_loss(key)))
+    learned = list(dict.fromkeys(key for one in outcomes for key in _numbers(one, names)))
     header = [*(pairs[0][0] if pairs else []), "method", "first\nepoch", "final\ntraining", "final\nvalidation", "gap"]
     rows = []
     for labels, pair in pairs:
@@ -231,11 +231,12 @@ def _findings(outcomes: Sequence[Outcome]) -> list[str]:
     return [f"Mean loss in the first epoch, learned against plain: {', '.join(f'{ratio:.2f}' for ratio in ratios)}."]
 
 
-def _is_loss(key: str) -> bool:
-    return key == "epoch" or key.endswith("loss")
+def _numbers(outcome: Outcome, names: Sequence[str]) -> list[str]:
+    """The keys of its metrics that hold what is learned: lr, or betas[0]."""
+    return [key for key in outcome.metrics[-1] if key.partition("[")[0] in names]
 
 
-def _plot(outcomes: Sequence[Outcome]) -> Figure:
+def _plot(outcomes: Sequence[Outcome], names: Sequence[str]) -> Figure:
     chart, (left, middle, right) = figure(columns=3, width=11.0, height=4.0)
     kinds = list(dict.fromkeys(_kind(one) for one in outcomes))
     seen = set()
@@ -251,7 +252,7 @@ def _plot(outcomes: Sequence[Outcome]) -> Figure:
         epochs = [line["epoch"] for line in one.metrics]
         left.plot(epochs, [line["running_loss"] for line in one.metrics], label=label, **style)
         middle.plot(epochs, [line["validation_loss"] for line in one.metrics], **style)
-        numbers = [key for key in one.metrics[0] if not _is_loss(key)]
+        numbers = _numbers(one, names)
         if numbers:
             right.plot(epochs, [line[numbers[0]] for line in one.metrics], **style)
     log_scale(left)
