@@ -11,7 +11,7 @@ from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, 
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import Level, level_of
 from hograd.core.primitive import kernels, ops
-from hograd.core.replay import hidden, repeated, undone, watched
+from hograd.core.replay import hidden, repeated, rewinding, undone, watched
 from hograd.core.restoring import temporarily
 from hograd.core.tensor import Batched, Tensor
 from hograd.errors import LevelError
@@ -56,7 +56,7 @@ def _map_nothing(
 
     def on_zeros(*blanks: Any) -> list[Any]:
         nonlocal constant
-        with undone():
+        with rewinding(), undone():
             answers, residue = interpret(call, blanks, mapped)
         constant = residue.constant
         return answers

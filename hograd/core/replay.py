@@ -18,7 +18,6 @@ do not touch what is drawn, and what was drawn since is not drawn again.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -35,18 +34,16 @@ class Random:
 
     Attributes:
         generator: the thread's when it began; None if there was none, nor is.
-        thread: the one that it ran on.
         states: of the generators that it drew from, by the identity of what counts their bits: that, and its state
             before.
         visible: origins of the vmaps that its draws saw.
         place: where draws came from.
     """
 
-    __slots__ = ("generator", "place", "states", "thread", "visible")
+    __slots__ = ("generator", "place", "states", "visible")
 
     def __init__(self) -> None:
         self.generator: Any = state.generator
-        self.thread = threading.get_ident()
         self.states: dict[int, tuple[Any, str, Any]] = {}
         self.visible = frozenset([level.origin for level in seen()])
         self.place = state.place
@@ -190,6 +187,12 @@ def undone() -> temporarily:
     return temporarily((state, "watches", [*state.watches, random]), (state, "place", place), later=beginnings(random))
 
 
+def rewinding() -> temporarily:
+    """Have all generators draw as before: around what does so too, in case that Ctrl-C strikes while NumPy does it."""
+    random = Random()
+    return temporarily((state, "watches", [*state.watches, random]), later=beginnings(random))
+
+
 def beginnings(random: Random) -> Iterable[Setting]:
     """What has all generators draw as when an evaluation began; read when it has ended."""
     generator = zip([state], ["generator"], map(getattr, [random], ["generator"]), strict=True)
@@ -208,11 +211,10 @@ def replay(random: Random, *, again: bool = False) -> temporarily:
     `again`: what is computed meanwhile has been computed before and was not kept; a program that is being captured
     computes it twice.
     """
-    own = random.thread == threading.get_ident()
-    kept = None if own or random.generator is None else random.generator.bit_generator
+    own = None if random.generator is None else random.generator.bit_generator
     changes: list[Setting] = [
-        *[setting for setting in random.states.values() if setting[0] is not kept],
-        (state, "generator", random.generator if own else _copy(random)),
+        *[setting for setting in random.states.values() if setting[0] is not own],
+        (state, "generator", _copy(random)),
         # What is drawn now has been drawn: an evaluation around it is not to take it for its own.
         (state, "watches", []),
         (state, "place", random.place),
@@ -225,7 +227,7 @@ def replay(random: Random, *, again: bool = False) -> temporarily:
 
 
 def _copy(random: Random) -> Any:
-    """A generator that draws as that of another thread did, which goes on meanwhile."""
+    """A generator that draws as the thread's did, which may be another thread's and goes on from where it is."""
     if random.generator is None or id(random.generator.bit_generator) not in random.states:
         return random.generator
     bits, _, before = random.states[id(random.generator.bit_generator)]

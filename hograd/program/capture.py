@@ -15,7 +15,7 @@ from hograd.backend import RAW, default_dtype, is_number
 from hograd.core.dispatch import bare
 from hograd.core.levels import Level, state
 from hograd.core.primitive import primitives
-from hograd.core.replay import Draws, Random, beginnings, drawing, no_more
+from hograd.core.replay import Draws, Random, beginnings, drawing, no_more, rewinding
 from hograd.core.restoring import calling, silent, temporarily
 from hograd.core.tape import Node, leaf
 from hograd.core.tensor import Batched, Dual, Tensor
@@ -268,7 +268,7 @@ def capture(
         passes: names of those that the steps of its loops go through, or None for all.
         fast_math: whether what rewrites and runs the program may change numbers.
     """
-    with silent(), tracing() as trace:
+    with silent(), rewinding(), tracing() as trace:
         trace.passes, trace.fast_math = None if passes is None else tuple(passes), fast_math
         inputs = [trace.input(value, f"argument {i} of {name}") for i, value in enumerate(values)]
         given: list[Tensor] = [Traced(x.value) for x in inputs]

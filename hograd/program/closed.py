@@ -9,6 +9,7 @@ import numpy as np
 
 from hograd.core.dispatch import wrap
 from hograd.core.levels import state
+from hograd.core.replay import rewinding
 from hograd.core.restoring import silent
 from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.core.traced import Traced, is_weak, user_line, with_weakness
@@ -125,7 +126,7 @@ def closed(function: Callable[..., Sequence[Any]], examples: Sequence[Any], name
         CaptureError: it cannot be captured by itself.
     """
     parent = state.trace
-    with silent(), tracing(Inner(parent)) as trace:
+    with silent(), rewinding(), tracing(Inner(parent)) as trace:
         inputs = [trace.input(x, user_line()) for x in examples]
         outputs = [trace.local(wrap(y)) for y in function(*[Traced(x.value) for x in inputs])]
         slots = [trace.output(y, name) for y in outputs]

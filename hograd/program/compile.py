@@ -6,6 +6,7 @@ import copy
 import functools
 import importlib
 import inspect
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -31,15 +32,13 @@ from hograd.program.derived import Executable, Settings, Staged, call
 from hograd.program.identity import identity
 from hograd.program.ir import Program
 from hograd.program.passes import FAST_MATH, PASSES
-from hograd.program.travel import lock, reduced
+from hograd.program.travel import reduced
 
 BACKENDS = ("numpy", "native")
 
 
 class Compiled:
     """What `compile` returns: call it as the function itself."""
-
-    lock: threading.RLock
 
     def __init__(
         self,
@@ -64,7 +63,14 @@ class Compiled:
                         f"{', '.join(self.signature.parameters)}."
                     )
         self.cache: OrderedDict[Any, _Entry] = OrderedDict()
-        lock(self)
+        self.locks = os.getpid(), threading.RLock()
+
+    @property
+    def lock(self) -> Any:
+        """Of this process: after a fork that of the parent may stay taken."""
+        if self.locks[0] != os.getpid():
+            self.locks = os.getpid(), threading.RLock()
+        return self.locks[1]
 
     def __reduce__(self) -> Any:
         return reduced(self, Compiled, (self.static, self.cache_size, self.settings))

@@ -13,7 +13,7 @@ from hograd.core.custom import has_level
 from hograd.core.dispatch import bare, wrap
 from hograd.core.levels import state
 from hograd.core.primitive import ops
-from hograd.core.replay import drawn, seen
+from hograd.core.replay import drawn, rewinding, seen
 from hograd.core.restoring import silent
 from hograd.core.traced import Traced, user_line
 from hograd.program.capture import supplying, tracing
@@ -68,7 +68,7 @@ def with_draws_ahead(
     trace = state.trace
     if any(level.randomness != "same" for level in seen()):
         raise NotOneProgram("random numbers are drawn inside vmap")
-    with silent(), tracing(_Recording(trace)) as recording:
+    with silent(), rewinding(), tracing(_Recording(trace)) as recording:
         inputs = [recording.input(x, user_line()) for x in examples]
         function(*[Traced(x.value) for x in inputs])
         draws: list[Draw] = recording.recorded

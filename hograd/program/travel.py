@@ -1,20 +1,15 @@
-"""Compiled functions in other processes: how they are pickled, and what a fork finds."""
+"""Compiled functions in other processes: how they are pickled."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
-import threading
 import types
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 #: Picklers that write functions down that cannot be found by name.
 _BY_VALUE = ("cloudpickle", "dill")
-
-_locked: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def reduced(compiled: Any, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -51,18 +46,3 @@ def _is_by_value() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def lock(compiled: Any) -> None:
-    """Give a compiled function its lock, and a new one in every process that is forked: the old one may be taken."""
-    compiled.lock = threading.RLock()
-    _locked.add(compiled)
-
-
-def _forget() -> None:
-    for compiled in list(_locked):
-        compiled.lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

@@ -177,29 +177,64 @@ def test_everything_is_put_back_whenever_an_exception_strikes(program):
     program()
 
 
-# Those that strike in the callback of a weak reference are lost.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
-def test_everything_is_put_back_when_a_timer_strikes(program):
+@pytest.fixture
+def timer():
+    """A function that runs another under a timer again and again, and counts how often that struck."""
+
     def strike(number, frame):
         raise Struck
 
-    ho.manual_seed(0)
-    program()
-    before, rng, struck = modes(), np.random.default_rng(0), 0
-    handler = signal.signal(signal.SIGALRM, strike)
-    try:
-        for _ in range(100):
+    def run(program, check, times):
+        rng, struck = np.random.default_rng(0), 0
+        for _ in range(times):
             try:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 1e-3))
                 program()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except Struck:
                 struck += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            check()
+        return struck
+
+    handler = signal.signal(signal.SIGALRM, strike)
+    yield run
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, handler)
+
+
+# Those that strike in the callback of a weak reference are lost.
+timed = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers"),
+]
+
+
+class TestTimer:
+    pytestmark = timed
+
+    @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+    def test_everything_is_put_back(self, timer, program):
+        ho.manual_seed(0)
+        program()
+        before = modes()
+
+        def check():
             assert modes() == before
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-    program()
-    assert struck
+
+        assert timer(program, check, 100)
+        program()
+
+    def test_captures_and_repeated_draws_leave_generators_as_they_were(self, timer):
+        """NumPy sets a generator's state with Python in between, which is interrupted like any other."""
+        generator = ho.manual_seed(0)
+        own = np.random.default_rng(0)
+        before = [str(g.bit_generator.state) for g in (generator, own)]
+
+        def captured():
+            ho.compile(lambda v: v * ho.rand(3) + ho.rand(3, generator=own)).program(W)
+
+        def check():
+            assert [str(g.bit_generator.state) for g in (generator, own)] == before
+
+        assert timer(captured, check, 600)
