@@ -6,6 +6,7 @@ better with `hograd.func`, which takes trees and returns functions that can be c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -114,7 +115,9 @@ def jacobian(
     """
     if strategy not in ("reverse-mode", "forward-mode"):
         raise ArgumentError(f"strategy is {strategy!r}, expected 'reverse-mode' or 'forward-mode'.")
-    transform = transforms.jacrev if strategy == "reverse-mode" else transforms.jacfwd
+    transform = transforms.jacrev
+    if strategy == "forward-mode":
+        transform = functools.partial(transforms.jacfwd, randomness="same")
     arguments, alike = _arguments(inputs, "jacobian")
     _check_dependence(func, arguments, strict)
     with _mode(create_graph):

@@ -25,10 +25,11 @@ class Level(Restoring):
     `raw` holds, for a tape, as long as every value recorded on it is a plain array: its backward pass
     may then run on bare kernels. `has_leaves` tells that `requires_grad_` was called on it, so that not
     every node leads to an input of the transform. `size` and `randomness` belong to `vmap`; `origin` is the
-    number of the level whose `vmap` this one goes on with, or its own.
+    number of the level whose `vmap` this one goes on with, or its own, and `element` the number of the one that is
+    computed now, where a vmap's elements are gone through.
     """
 
-    __slots__ = ("has_leaves", "kind", "number", "origin", "randomness", "raw", "size")
+    __slots__ = ("element", "has_leaves", "kind", "number", "origin", "randomness", "raw", "size")
 
     def __init__(self, kind: str, size: int = 0, randomness: str = "error", origin: int = 0) -> None:
         self.number = next(_numbers)
@@ -36,6 +37,7 @@ class Level(Restoring):
         self.kind = kind
         self.size = size
         self.randomness = randomness
+        self.element: int | None = None
         self.raw = True
         self.has_leaves = False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hograd.core.batching import without_elements
 from hograd.core.custom import Call, Place, Residue, Values, checked, evaluate, interpret, pull, push
 from hograd.core.dispatch import bare, wrap
-from hograd.core.levels import Level, level_of
+from hograd.core.levels import Level, level_of, state
 from hograd.core.primitive import kernels, ops
 from hograd.core.replay import hidden, repeated, rewinding, undone, watched
 from hograd.core.restoring import temporarily
@@ -39,7 +39,7 @@ def map_call(call: Call, args: Values, number: int, mapped: frozenset[int]) -> t
     rows, residues = [], []
     with each_by_itself(level) as one:
         for i in range(level.size):
-            with one():
+            with one(i):
                 elements = [_element(v, i) if at else v for v, at in zip(values, inside, strict=True)]
                 row, residue = interpret(call, elements, mapped)
             rows.append(row)
@@ -65,12 +65,23 @@ def _map_nothing(
     return [Batched(bare(y), number) for y in outputs], Nothing(constant)
 
 
-def each_by_itself(level: Level | None) -> Any:
-    """While a vmap's elements are gone through by other means, random draws do not see it, but its `randomness`."""
-    if level is None or level.randomness == "error":
-        return contextlib.nullcontext(contextlib.nullcontext)
-    given = contextlib.nullcontext if level.randomness == "different" else repeated()
-    return temporarily(*hidden(lambda one: one.origin == level.origin), given=given)
+def each_by_itself(level: Level) -> Any:
+    """While a vmap's elements are gone through by other means, random draws do not see it, but its `randomness`.
+
+    Gives a context for the computation of each element. Where numbers are given rather than drawn, all elements have
+    them from the same places.
+    """
+    given = level.origin <= state.place[2]
+    draws = repeated() if given or level.randomness == "same" else contextlib.nullcontext
+
+    @contextlib.contextmanager
+    def one(element: int) -> Iterator[None]:
+        with draws(), temporarily((level, "element", element)):
+            yield
+
+    if level.randomness == "error" and not given:
+        return contextlib.nullcontext(one)
+    return temporarily(*hidden(lambda other: other.origin == level.origin), given=one)
 
 
 def _element(value: Any, index: int) -> Any:
@@ -142,8 +153,12 @@ class Loop(NamedTuple):
         """`function` of what belongs to every element, its answers joined again."""
         size = len(self.parts)
         split = [[self._split(value, size) for value in group] for group in groups]
-        with each_by_itself(level_of(self.level)):
-            rows = [function(part, *[[v[i] for v in group] for group in split]) for i, part in enumerate(self.parts)]
+        rows, level = [], level_of(self.level)
+        opened = Level("none", origin=self.level) if level is None else contextlib.nullcontext(level)
+        with opened as level, each_by_itself(level) as one:
+            for i, part in enumerate(self.parts):
+                with one(i):
+                    rows.append(function(part, *[[v[i] for v in group] for group in split]))
         columns: list[Any] = []
         for column in zip(*rows, strict=True):
             like = next((y for y in column if y is not None), None)

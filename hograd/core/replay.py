@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
+from hograd.core.dispatch import wrap
 from hograd.core.levels import Level, state
+from hograd.core.primitive import ops
 from hograd.core.restoring import Setting, settings, temporarily
 from hograd.core.tensor import Batched, Tensor
 from hograd.core.traced import Traced
@@ -53,12 +55,14 @@ class Draws:
     """Numbers in the order in which they are drawn: `values`, and beyond these what `new` makes of a draw.
 
     Attributes:
-        around: of vmaps up to this level the numbers keep the batch axes.
+        new: function of how a draw is made, how it is made again in each run of a program, and the vmaps whose batch
+            axes are part of the value.
+        around: which vmaps these are: those up to this level.
     """
 
     __slots__ = ("around", "new", "values")
 
-    def __init__(self, new: Callable[[Any, Any], Any], values: Sequence[Any] = (), around: int = 0) -> None:
+    def __init__(self, new: Callable[[Any, Any, Any], Any], values: Sequence[Any] = (), around: int = 0) -> None:
         self.new = new
         self.values = list(values)
         self.around = around
@@ -81,10 +85,7 @@ def drawn(made: Callable[[], Any], again: Callable[[], Any], different: Sequence
         return value
     around = [level for level in different if level.origin <= source.around]
     if position == len(source.values):
-        value = source.new(made, again)
-        for level in around:
-            value = Batched(value, level.number)
-        source.values.append(_on(value, source.around))
+        source.values.append(_on(source.new(made, again, around), source.around))
     state.place = source, position + 1, outer
     value = _on(source.values[position], sys.maxsize)
     for level in different:
@@ -101,8 +102,10 @@ def _on(value: Any, most: int) -> Any:
         return _on(value.value, most)
     levels = state.stack
     origin = next((level.origin for level in levels if level.number == value.level), value.level)
-    number = max([n.number for n in levels if n.origin == origin and n.number <= most], default=value.level)
-    return Batched(_on(value.value, most), number)
+    latest = next((level for level in reversed(levels) if level.origin == origin and level.number <= most), None)
+    if latest is not None and latest.element is not None:
+        return _on(ops.getitem(wrap(value.value), latest.element), most)
+    return Batched(_on(value.value, most), value.level if latest is None else latest.number)
 
 
 def drawing(source: Draws) -> temporarily:
@@ -115,9 +118,9 @@ def collected() -> temporarily:
     # Where they come from, which is a place further with each of them.
     outer = [state.place]
 
-    def new(made: Any, again: Any) -> Any:
+    def new(made: Any, again: Any, around: Any) -> Any:
         with temporarily((state, "place", outer[0])):
-            value = drawn(made, again)
+            value = drawn(made, again, around)
             outer[0] = state.place
         return value
 
@@ -134,7 +137,7 @@ class DrawnInside(Exception):
         self.level = level
 
 
-def no_more(made: Any, again: Any) -> Any:
+def no_more(made: Any, again: Any, around: Any) -> Any:
     """What a draw comes to where all that may be drawn is given."""
     raise ArgumentError(
         "a function drew more random numbers when it was evaluated again for its derivative: what it draws must depend "
@@ -183,7 +186,7 @@ def undone() -> temporarily:
     random = Random()
     source, _, outer = random.place
     # No place is taken in a list.
-    place = source and Draws(lambda made, again: made()), 0, outer
+    place = source and Draws(lambda made, again, around: made()), 0, outer
     return temporarily((state, "watches", [*state.watches, random]), (state, "place", place), later=beginnings(random))
 
 

@@ -111,9 +111,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     JAX's name for it is `remat`.
 
     Args:
-        f: function of trees that returns a tree of tensors, the same whenever it is called. Random draws from the
-            thread's own generator are repeated; those from a generator that `f` closes over are not. What `f` is
-            differentiated by are its arguments, not closures.
+        f: function of trees that returns a tree of tensors, the same whenever it is called. Random draws are
+            repeated, also those from generators of its own; what NumPy draws by itself only if the generator comes
+            from `hograd.default_generator()` within `f`, and a generator that `f` spawns is another one each time.
+            What `f` is differentiated by are its arguments, not closures.
 
     Returns:
         A function of the same arguments, with derivatives of every order in both modes.

@@ -70,6 +70,8 @@ def default_generator() -> Any:
     if state.generator is None:
         # Importing numpy.random takes a tenth of the time that importing NumPy does, so it waits until now.
         begins_with(np.random.default_rng())
+    # Whoever asks for it may draw from it by NumPy, or copy it.
+    draws_from(state.generator)
     return state.generator
 
 
@@ -94,7 +96,12 @@ def _draw(draw: Any, shape: tuple[Any, ...], dtype: Any, generator: Any, require
         draws_from(source)
         return scalarize(np.asarray(draw(source, full)).astype(kind, copy=False))
 
-    value = drawn(made, lambda: _draw(draw, (full,), kind, generator, False, name), different)
+    kept = None if generator is None or state.trace is None else state.trace.keep(generator)
+
+    def again() -> Any:
+        return _draw(draw, (full,), kind, kept and kept.generator, False, name)
+
+    value = drawn(made, again, different)
     answer = value if isinstance(value, Tensor) else Tensor(value)
     return answer.requires_grad_() if requires_grad else answer
 

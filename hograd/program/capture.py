@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
+import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -27,6 +30,24 @@ from hograd.program.ir import Instruction, Kind, Literal, Program
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "floor_divide", "remainder"})
 
 
+class Kept:
+    """A generator that draws for a program: the one of the function, or in each thread one of the program's own."""
+
+    def __init__(self, generator: Any) -> None:
+        self.given = generator
+        self.own = threading.local()
+
+    @property
+    def generator(self) -> Any:
+        return getattr(self.own, "generator", self.given)
+
+    def renew(self, before: Any) -> None:
+        """Draw as a new one in that state."""
+        bits = type(self.given.bit_generator)(0)
+        bits.state = before
+        self.own.generator = type(self.given)(bits)
+
+
 class Trace:
     """A program while it is being captured.
 
@@ -46,6 +67,7 @@ class Trace:
         self.known: dict[int, int] = {}
         self.instructions: list[Instruction] = []
         self.draws: list[tuple[int, Callable[[], Any]]] = []
+        self.generators: dict[int, Kept] = {}
         self.passes: tuple[str, ...] | None = None
         self.fast_math = False
         # Tensors of outside, before they were changed in place.
@@ -67,7 +89,7 @@ class Trace:
     def input(self, value: Any, line: str) -> Traced:
         return Traced(self.slot(value, line))
 
-    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any], around: Any) -> Any:
         """An input of the program, drawn by `again` for each run."""
         slot = self.slot(made(), user_line())
         self.draws.append((slot.number, again))
@@ -199,6 +221,18 @@ class Trace:
         self.inside.update(seen)
         return False
 
+    def keep(self, generator: Any) -> Kept:
+        """A generator that the function has brought along, for the runs of its program."""
+        return self.generators.setdefault(id(generator), Kept(generator))
+
+    def renewals(self, random: Random) -> list[Callable[[], None]]:
+        """What makes the generators anew that the function made for itself, once it has returned: nobody has them."""
+        return [
+            functools.partial(kept.renew, random.states[id(kept.given.bit_generator)][2])
+            for kept in self.generators.values()
+            if sys.getrefcount(kept.given) <= 2 and id(kept.given.bit_generator) in random.states
+        ]
+
     @property
     def inside(self) -> set[Node]:
         """Nodes that no tape from outside leads to."""
@@ -223,6 +257,13 @@ class Trace:
         if type(value) in RAW:
             return self.operand(value)
         raise CaptureError(f"{name} returned a value of a transform that has ended: {type(value).__name__}.")
+
+
+def after(renewals: Sequence[Callable[[], None]], draw: Callable[[], Any]) -> Any:
+    """A draw, once the generators of its function have been made anew."""
+    for renew in renewals:
+        renew()
+    return draw()
 
 
 class _Nothing:
@@ -282,9 +323,12 @@ def capture(
                 "compiled: a compiled function runs again without its Python code, so that would happen once only. "
                 "Take the tensor as an argument, and return its new value."
             )
+        draws = trace.draws
+        if draws and (renewals := trace.renewals(state.watches[-1])):
+            draws[0] = draws[0][0], functools.partial(after, renewals, draws[0][1])
     return Program(
         inputs=tuple(x.value.number for x in inputs),
-        draws=tuple(trace.draws),
+        draws=tuple(draws),
         constants=trace.constants,
         instructions=tuple(trace.instructions),
         outputs=tuple(outputs),

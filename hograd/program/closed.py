@@ -36,8 +36,11 @@ class Inner(Trace):
         # Identities stay taken while their objects live.
         self.alive: list[Any] = []
 
-    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
-        return random_step(made, again)
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any], around: Any) -> Any:
+        return random_step(made, again, around)
+
+    def keep(self, generator: Any) -> Any:
+        return self.parent.keep(generator)
 
     def check(self, args: Sequence[Any]) -> Sequence[Any]:
         return [self.local(arg) for arg in args]
@@ -82,7 +85,7 @@ class RandomStep(NotOneProgram):
     """A step that draws random numbers by itself."""
 
 
-def random_step(made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+def random_step(made: Callable[[], Any], again: Callable[[], Any], around: Any) -> Any:
     """What a draw comes to in a step that is to be captured for all."""
     raise RandomStep("random numbers are drawn")
 

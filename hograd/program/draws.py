@@ -11,12 +11,12 @@ import numpy as np
 
 from hograd.core.custom import has_level
 from hograd.core.dispatch import bare, wrap
-from hograd.core.levels import state
+from hograd.core.levels import no_transforms, state
 from hograd.core.primitive import ops
 from hograd.core.replay import drawn, rewinding, seen
 from hograd.core.restoring import silent
 from hograd.core.traced import Traced, user_line
-from hograd.program.capture import supplying, tracing
+from hograd.program.capture import Trace, after, supplying, tracing
 from hograd.program.closed import Inner, NotOneProgram
 
 #: Whole numbers are kept as two parts, each of which a float64 holds exactly.
@@ -24,9 +24,8 @@ _HALF = 2**26
 
 
 class Draw(NamedTuple):
-    """One draw of a step: how it is made now, and again in each run, and what it gives."""
+    """One draw of a step: how it is made in each run, and what it gives."""
 
-    made: Callable[[], Any]
     again: Callable[[], Any]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -44,9 +43,12 @@ class _Recording(Inner):
         super().__init__(parent)
         self.recorded: list[Draw] = []
 
-    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any]) -> Any:
+    def keep(self, generator: Any) -> Any:
+        return self.parent.generators.get(id(generator)) or Trace.keep(self, generator)
+
+    def new_draw(self, made: Callable[[], Any], again: Callable[[], Any], around: Any) -> Any:
         value = np.asarray(made())
-        self.recorded.append(Draw(made, again, value.shape, value.dtype))
+        self.recorded.append(Draw(again, value.shape, value.dtype))
         return value[()]
 
 
@@ -72,12 +74,13 @@ def with_draws_ahead(
         inputs = [recording.input(x, user_line()) for x in examples]
         function(*[Traced(x.value) for x in inputs])
         draws: list[Draw] = recording.recorded
-
-    def made() -> Any:
-        return np.stack([_row([draw.made() for draw in draws]) for _ in range(length)])
+        renewals = recording.renewals(state.watches[-1])
+    for kept in recording.generators.values():
+        # Those that each step makes stay out, too: nobody else will ask for them.
+        trace.generators.setdefault(id(kept.given), kept)
 
     def again() -> Any:
-        rows = [[draw.again() for draw in draws] for _ in range(length)]
+        rows = [after(renewals, lambda: [draw.again() for draw in draws]) for _ in range(length)]
         if any(has_level(x) for row in rows for x in row):
             return ops.stack([_row(row) for row in rows])
         return wrap(np.stack([_row([bare(x) for x in row]) for row in rows]))
@@ -90,6 +93,10 @@ def with_draws_ahead(
         taken = [_taken(row[a:b], draw) for a, b, draw in zip(ends, ends[1:], draws, strict=False)]
         with supplying([bare(x) for x in taken]):
             return function(*others)
+
+    def made() -> Any:
+        with no_transforms():
+            return again().value
 
     return step, drawn(made, again)
 

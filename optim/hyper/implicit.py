@@ -122,19 +122,29 @@ class Implicit:
                 trained = tree.detach(train(problem, tree.detach(outer), self.steps))
         batch = () if problem.batches is None else (problem.batches(self.steps or 0),)
 
-        def loss(params: Any, outer: Any, batch: tuple[Any, ...]) -> Any:
+        # In a program this may be one of its inputs, which the solver has to get as numbers.
+        init = None if callable(problem.init) else problem.init
+
+        def loss(params: Any, outer: Any, batch: tuple[Any, ...], *_: Any) -> Any:
             return problem.inner_loss(params, outer, *batch)
 
-        def judged(outer: Any) -> Any:
-            # In a program it may be one of its inputs, which the solver has to get as numbers.
-            init = None if callable(problem.init) else problem.init
+        def left(solution: Any, outer: Any, batch: tuple[Any, ...], _: Any, trained: Any) -> Any:
+            params, floating = solution
+            if callable(self._equation):
+                return self._equation(params, outer), floating
+            held, number = _floating(trained[1])[1](floating), self.steps or 0
+            stepped, state = problem.step(params, outer, problem.optimizer_of(outer), held, number, batch)
+            return tree.map(ops.sub, (params, floating), (stepped, _floating(state)[0]))
 
-            def solved(loss: Any, given: tuple[Any, ...]) -> Any:
-                equation = Equation(problem, loss, (*given, init, trained), self, report)
+        def judged(outer: Any) -> Any:
+            def solved(f: Any, given: tuple[Any, ...]) -> Any:
+                losses = (f, None) if self._equation == "gradient" else (loss, f)
+                equation = Equation(problem, *losses, given, self, report)
                 flat = ops.root(equation.arguments.flat, *equation.arguments.constants, problem=equation)
                 return equation.unravel(flat)[0]
 
-            params = of_one_draw(loss, solved, outer, batch)
+            f = loss if self._equation == "gradient" else left
+            params = of_one_draw(f, solved, outer, batch, init, trained)
             return problem.outer_loss(params, outer), params
 
         hypergrad, (value, params) = func.grad_and_value(judged, has_aux=True)(outer)
@@ -192,11 +202,14 @@ class Report:
 class Equation(Problem):
     """The equation of the inner solution; the solution is (params, floating tensors of the optimizer's state).
 
-    The second is empty but for the equation of a step. It depends on what the inner loss takes behind the parameters,
-    on the first parameters if they are no function, and on where training came to, (params, state), or None.
+    The second is empty but for the equation of a step. It depends on the outer variables, the batch, the first
+    parameters if they are no function, and on where training came to, (params, state), or None; what follows are
+    numbers that it draws. `left` is F, or None for the gradient of the loss.
     """
 
-    def __init__(self, problem: Bilevel, loss: Any, given: tuple[Any, ...], method: Implicit, report: Report) -> None:
+    def __init__(
+        self, problem: Bilevel, loss: Any, left: Any, given: tuple[Any, ...], method: Implicit, report: Report
+    ) -> None:
         self.problem = problem
         self.loss = loss
         self.method = method
@@ -204,15 +217,15 @@ class Equation(Problem):
         self.guess = method.warm_start
         self.judged = False
         self.by_step = method._equation == "step"
-        super().__init__(self._left, self._solve, None, given, None, math.inf)
+        super().__init__(left or self._gradient, self._solve, None, given, None, math.inf)
 
-    def _solve(self, _: Any, outer: Any, *given: Any) -> Any:
-        method, (*rest, init, trained) = self.method, given
+    def _solve(self, _: Any, outer: Any, batch: Any, init: Any, trained: Any, *drawn: Any) -> Any:
+        method = self.method
         if method.solve is not None:
             begun = self.problem.first(outer) if init is None else floating("init", init)
             if not isinstance(method.solve, Minimizer):
                 return tree.map(as_tensor, method.solve(begun, outer)), []
-            found = self.report.found = method.solve.search(self.loss, begun, outer, *rest)
+            found = self.report.found = method.solve.search(self.loss, begun, outer, batch, init, trained, *drawn)
             if found.reason == "unbounded":
                 raise ConvergenceError(
                     "Implicit: the inner loss falls without end, so there is no inner solution whose derivative could "
@@ -222,19 +235,9 @@ class Equation(Problem):
         params, state = trained
         return params, _floating(state)[0] if self.by_step else []
 
-    def _left(self, solution: Any, outer: Any, *given: Any) -> Any:
+    def _gradient(self, solution: Any, outer: Any, *given: Any) -> Any:
         """F, which is zero at the solution."""
-        (params, floating), (*rest, _, trained) = solution, given
-        if callable(self.method._equation):
-            return self.method._equation(params, outer), floating
-        if not self.by_step:
-            return func.grad(self.loss)(params, outer, *rest)
-        problem = dataclasses.replace(
-            self.problem, inner_loss=lambda params, outer: self.loss(params, outer, *rest), batches=None
-        )
-        held, number = _floating(trained[1])[1](floating), self.method.steps or 0
-        stepped, state = problem.step(params, outer, problem.optimizer_of(outer), held, number)
-        return tree.map(ops.sub, (params, floating), (stepped, _floating(state)[0]))
+        return func.grad(self.loss)(solution[0], outer, *given)
 
     def _check(self, flat: Any, solution: Any, residual: list[Any]) -> None:
         count = sum(r.numel() for r in residual)

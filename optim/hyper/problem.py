@@ -11,6 +11,7 @@ import numpy as np
 
 from hograd import Tensor, as_tensor, func, tree
 from hograd.core.levels import state as thread
+from hograd.core.replay import undone, watched
 from hograd.errors import ArgumentError, CaptureError, DtypeError, ShapeError
 from hograd.loop import Checkpoint, repeat
 from optim.base import Optimizer
@@ -34,7 +35,8 @@ class Bilevel:
         init: the first parameters: a tree, or a function of `outer` that returns one.
         optimizer: the inner optimizer, or a function of `outer` that returns it; by default `outer` is the optimizer.
         batches: function of the step number that returns what inner_loss gets as its third argument. A compiled
-            function asks for each step's batch once, when it is captured, and keeps them.
+            function asks for each step's batch once, when it is captured, and keeps them; those that are drawn at
+            random, by `hograd.randint` and the like, are drawn in each call.
 
     Raises:
         DtypeError: an argument is no function, parameters or optimizer where one is needed; the message says which.
@@ -102,7 +104,7 @@ class Bilevel:
         `batch` holds the step's batch, where that is known already, and `flat` says in which form parameters and state
         are given and returned.
         """
-        extra = batch if batch or self.batches is None else (self.batches(number),)
+        extra = batch if batch or self.batches is None else (asked(self.batches, number),)
         gradient = func.grad_and_value(self.inner_loss)
         if flat is None:
             grads, value = gradient(params, outer, *extra)
@@ -196,8 +198,29 @@ def onwards(
 
 
 def all_batches(problem: Bilevel, numbers: range) -> list[Any] | None:
-    """The batches of some steps, for a function that is being compiled, which asks for them once; None without any."""
-    return None if problem.batches is None else [problem.batches(number) for number in numbers]
+    """The batches of some steps, for a function that is being compiled, which asks for them once.
+
+    None without any, and where batches are drawn at random: each step then draws its own, in turn with its other draws.
+    """
+    batches: list[Any] = []
+    if problem.batches is None:
+        return None
+    for number in numbers:
+        with watched() as random, undone():
+            batches.append(problem.batches(number))
+        if random.states:
+            return None
+    return batches
+
+
+def asked(batches: Callable[[int], Any], number: Any) -> Any:
+    """The batch of a step, of which a program may not know the number."""
+    if isinstance(number, int):
+        return batches(number)
+    try:
+        return batches(number)
+    except Exception as error:
+        raise CaptureError("batches need the number of the step, so that steps are captured one by one.") from error
 
 
 def in_one(batches: list[Any]) -> Any:

@@ -204,9 +204,9 @@ class _Run:
         return self._whole(_array(hyper.lr) * self.m[i])
 
     def _gradients(self, number: int) -> list[Any]:
-        extra = () if self.problem.batches is None else (self.problem.batches(number),)
         params = self.params()
         with self.draws.setdefault(number, repeated())():
+            extra = () if self.problem.batches is None else (self.problem.batches(number),)
             gradient = func.grad(self.problem.inner_loss)(params, self.outer, *extra)
         rows = zip(tree.leaves(params), tree.leaves(gradient), self._hypers(number), strict=True)
         sign = -1.0 if self.optimizer.maximize else 1.0

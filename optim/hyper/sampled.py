@@ -51,38 +51,38 @@ class Sampler:
         self.outer_batches = outer_batches
         self.begun = drawn
         self.inner_drawn, self.outer_drawn = drawn
-        self.draws: list[Any] = []
+        self.samples: list[Callable[[Any, Any], Any]] = []
         self.taken = 0
 
     def again(self) -> Sampler:
         """The same samples once more, to be asked for in the same order."""
         other = Sampler(self.problem, self.outer_batches, self.begun)
-        other.draws = self.draws
+        other.samples = self.samples
         return other
 
     def inner(self, number: int | None = None) -> Callable[[Any, Any], Any]:
         """The inner loss on the next batch, or on that of a number."""
         batches, number = self.problem.batches, self.inner_drawn if number is None else number
         self.inner_drawn += 1
-        return self._sample(self.problem.inner_loss, () if batches is None else (batches(number),))
+        return self._sample(self.problem.inner_loss, batches, number)
 
     def outer(self, number: int | None = None) -> Callable[[Any, Any], Any]:
         """The outer loss on the next batch, or on that of a number."""
         batches, number = self.outer_batches, self.outer_drawn if number is None else number
         self.outer_drawn += 1
-        return self._sample(self.problem.outer_loss, () if batches is None else (batches(number),))
+        return self._sample(self.problem.outer_loss, batches, number)
 
-    def _sample(self, loss: Callable[..., Any], batch: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
-        if self.taken == len(self.draws):
-            self.draws.append(repeated())
-        draws = self.draws[self.taken]
+    def _sample(self, loss: Callable[..., Any], batches: Any, number: int) -> Callable[[Any, Any], Any]:
         self.taken += 1
+        if self.taken > len(self.samples):
+            batch, draws = () if batches is None else (batches(number),), repeated()
 
-        def sample(params: Any, outer: Any) -> Any:
-            with draws():
-                return loss(params, outer, *batch)
+            def sample(params: Any, outer: Any) -> Any:
+                with draws():
+                    return loss(params, outer, *batch)
 
-        return sample
+            self.samples.append(sample)
+        return self.samples[self.taken - 1]
 
     def hessian(self, params: Any, outer: Any, v: Any) -> Any:
         """(d2f/dw2) v on the next batch."""

@@ -1,6 +1,8 @@
 """Draws of what is computed again are those of the first time: at every order, in every nesting, compiled or not."""
 
+import copy
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -226,3 +228,68 @@ def test_a_rule_that_draws_more_draws_anew():
     first, second = ho.rand(2).tolist()
     ho.manual_seed(0)
     assert func.grad_and_value(noisy)(ho.tensor(0.0))[0].item() == second != first
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: ho.tensor(ho.default_generator().random(2)),
+        lambda: ho.rand(2, generator=copy.deepcopy(ho.default_generator())),
+        lambda: ho.rand(2, generator=np.random.Generator(np.random.MT19937(3))),
+    ],
+    ids=["by NumPy", "copied", "made within"],
+)
+def test_other_ways_to_the_thread_s_generator(source):
+    def between(f):
+        def slope(w):
+            y, pull = func.vjp(f, w)
+            # What was drawn since does not matter.
+            ho.rand(5)
+            return pull(ho.ones_like(y))[0]
+
+        return slope
+
+    def drawn(w):
+        return (w * source()) ** 3
+
+    expect_equal(run(between(func.checkpoint(drawn)), W), run(between(drawn), W))
+
+
+class Masked(ho.autograd.Function):
+    """Its elements are gone through one by one in `vmap`."""
+
+    @staticmethod
+    def forward(ctx, x):
+        drawn = ho.rand(3)
+        ctx.save_for_backward(x, drawn)
+        return x**2 * drawn
+
+    @staticmethod
+    def backward(ctx, g):
+        x, drawn = ctx.saved_tensors
+        return 2 * x * drawn * g
+
+
+@RANDOMNESS
+def test_functions_one_by_one(randomness):
+    def second(f):
+        return func.vmap(func.grad(slope(lambda x: (f(x) ** 2).sum())), randomness=randomness)
+
+    expected = run(second(Masked.apply), X)
+    expect_equal(run(second(func.checkpoint(Masked.apply)), X), expected)
+    expect_equal(run(ho.compile(second(func.checkpoint(Masked.apply))), X), expected)
+    # A program has its numbers from outside of the vmap.
+    inside = run(second(ho.compile(lambda x: x**2 * ho.rand(3))), X)
+    expect_equal(run(second(ho.compile(func.checkpoint(Masked.apply))), X), inside)
+
+
+def test_forward_mode_of_one_draw():
+    def f(x):
+        return x**3 * ho.rand(2)
+
+    x = ho.tensor([0.5, 2.0])
+    for strategy in ("reverse-mode", "forward-mode"):
+        jacobian = partial(ho.autograd.functional.jacobian, f, vectorize=True, strategy=strategy)
+        expect_equal(run(jacobian, x), run(lambda x: ho.diag(3 * x**2 * ho.rand(2)), x))
+    product = run(lambda x: func.ggnvp(f, lambda y: (y**2).sum(), x, x), x)
+    expect_equal(product, run(lambda x: 18 * x**5 * ho.rand(2) ** 2, x))

@@ -1,5 +1,6 @@
 """Losses that draw random numbers: one evaluation sees one draw, in whatever way it is differentiated."""
 
+import dataclasses
 import warnings
 from functools import partial
 
@@ -202,3 +203,70 @@ def test_a_sample_of_a_stochastic_algorithm_is_a_batch_and_its_draws(algorithm):
         answers.append(algorithm.run(one, ho.tensor(0.1), steps=3).outer.item())
     assert asked
     assert answers[0] == pytest.approx(answers[1], rel=1e-10)
+
+
+def on_a_batch(w, outer, rows):
+    return ((ho.dropout(X[rows], 0.3) @ w - Y[rows]) ** 2).mean() + outer["l2"] * (w**2).sum()
+
+
+@pytest.mark.parametrize("method", EXACT.values(), ids=list(EXACT))
+def test_batches_may_be_drawn_in_turn_with_the_losses(method):
+    drawn = dataclasses.replace(problem(), inner_loss=on_a_batch, batches=lambda number: ho.randint(0, 40, (8,)))
+    expected = found(Reverse(STEPS), of=drawn)
+    expect_equal(found(method, of=drawn), expected)
+    if not isinstance(method, Reversible):
+        expect_equal(found(method, ho.compile, of=drawn), expected)
+
+
+def test_drawn_batches_that_need_the_number_of_the_step():
+    rows = [list(range(8)), list(range(8, 16))]
+    drawn = dataclasses.replace(
+        problem(), inner_loss=on_a_batch, batches=lambda number: ho.tensor(rows[number % 2]) + ho.randint(0, 20)
+    )
+    expect_equal(found(Reverse(STEPS), ho.compile, of=drawn), found(Reverse(STEPS), of=drawn))
+
+
+def test_the_samples_of_a_step_are_those_of_the_step_before_again():
+    """Recursive momentum takes the difference of two gradients on one sample."""
+    ho.manual_seed(5)
+    rows = [ho.randint(0, 40, (8,)) for _ in range(60)]
+    plain = Bilevel(
+        lambda w, l2, rows: ((X[rows] @ w - Y[rows]) ** 2).mean() + l2 * (w**2).sum(),
+        lambda w, l2: (w**2).sum(),
+        init=ho.ones(5),
+        batches=lambda number: rows[number],
+    )
+    drawn = dataclasses.replace(plain, batches=lambda number: ho.randint(0, 40, (8,)))
+    answers = []
+    for one in (plain, drawn):
+        ho.manual_seed(5)
+        answers.append(SUSTAIN(inner_lr=0.1, outer_lr=0.1).run(one, ho.tensor(0.1), steps=3).outer.item())
+    assert answers[0] == pytest.approx(answers[1], rel=1e-12)
+
+
+class Noisy(SGD):
+    """Steps with noise."""
+
+    def update(self, p, g, state, hyper, step):
+        p, state = super().update(p, g, state, hyper, step)
+        return p + 0.1 * ho.randn(p.shape), state
+
+
+def test_an_optimizer_may_draw():
+    noisy = dataclasses.replace(problem(), optimizer=lambda outer: Noisy(lr=outer["lr"]))
+    expected = found(Reverse(STEPS), of=noisy)
+    for method in (EXACT["in segments"], EXACT["forward"]):
+        expect_equal(found(method, of=noisy), expected)
+        expect_equal(found(method, ho.compile, of=noisy), expected)
+
+
+def test_an_equation_may_draw():
+    ho.manual_seed(5)
+    w, slope = closed_form(ho.dropout(X, 0.3).numpy())
+    drawing = Bilevel(masked, lambda w, l2: (w**2).sum(), init=ho.zeros(5), optimizer=SGD(lr=0.1))
+    method = Implicit(Dense(), solve=lambda init, l2: ho.tensor(w), equation=lambda w, l2: ho.func.grad(masked)(w, l2))
+    for mode in (lambda f: f, ho.compile):
+        run = mode(lambda l2: hypergradient(drawing, l2, method).hypergrad)
+        for _ in range(2):
+            ho.manual_seed(5)
+            assert run(ho.tensor(0.1)).item() == pytest.approx(2 * w @ slope, rel=1e-6)

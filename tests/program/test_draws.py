@@ -136,3 +136,43 @@ def test_dropout_in_inner_training():
         optim.SGD(lr=ho.tensor(0.1))
     )
     assert len(loops(program)) == 2
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_generators_that_the_function_makes_are_made_in_each_run(backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+
+    def f(x):
+        def step(carry, _):
+            return carry * ho.rand(3, generator=np.random.default_rng(5)), None
+
+        generator = np.random.default_rng(3)
+        first, second = ho.rand(3, generator=generator), ho.randn(3, generator=generator)
+        return ho.scan(step, x * first + second, length=3)[0]
+
+    compiled, expected = ho.compile(f, backend=backend), f(X).numpy()
+    for _ in range(3):
+        np.testing.assert_allclose(compiled(X).numpy(), expected, rtol=1e-12)
+    net = ho.nn.sequential(ho.nn.linear(3, 4), ho.nn.dropout(0.5))
+    loss = ho.func.grad(lambda p: (net.apply(p, X, train=True, key=1) ** 2).sum())
+    same(loss, net.init(0), calls=3)
+
+
+def test_a_vmap_without_elements_draws_nothing():
+    def f(none, x):
+        scaled = ho.vmap(ho.func.checkpoint(lambda x: x * ho.rand(3)), randomness="different")
+        return scaled(none), x * ho.rand(3, 3)
+
+    same(f, ho.zeros(0, 3), X)
+
+
+def test_a_pull_from_outside_within_the_steps_of_a_loop():
+    def f(x, again):
+        _, pull = ho.func.vjp(again(lambda x: x**3 * ho.rand(3)), x)
+        return ho.scan(lambda carry, g: (carry + pull(g)[0], None), 0 * x, ho.stack([x, 2 * x]))[0]
+
+    ho.manual_seed(7)
+    expected = f(X, lambda g: g).numpy()
+    ho.manual_seed(7)
+    np.testing.assert_allclose(ho.compile(lambda x: f(x, ho.func.checkpoint))(X).numpy(), expected, rtol=1e-12)
