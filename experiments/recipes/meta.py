@@ -23,7 +23,7 @@ from experiments.components import (
     register,
 )
 from experiments.components.registry import Choice
-from experiments.errors import DivergedError, Refused
+from experiments.errors import DivergedError, Refused, UsageError
 from experiments.experiment import Outcome, Report, Task
 from experiments.recipes.meta_report import report
 from hograd.errors import HogradError
@@ -33,8 +33,8 @@ from optim.meta.base import Algorithm, tensors
 from optim.meta.tasks import Sinusoids, Tasks
 from optim.meta.training import chunk
 
-#: Tasks whose predictions are kept to be drawn, and the inputs at which functions are.
-SHOWN, GRID = 6, 200
+#: Functions whose predictions are kept to be drawn, at so many inputs; tasks with images, and how many of these.
+SHOWN, GRID, SHEETS, WIDE = 6, 200, 3, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +82,7 @@ def meta(
     loss: LossChoice | None = None,
     outer: Outer = OUTER,
     evaluation: Evaluation = EVALUATION,
+    baseline: bool = True,
     iterations_per_step: Count = 100,
     compile: Literal["numpy", "native"] | None = "numpy",
 ) -> MetaLearning:
@@ -94,10 +95,11 @@ def meta(
         loss: of single examples; tasks with classes take the cross-entropy, others the squared error, if it is null.
         outer: the outer loop.
         evaluation: how the result is judged.
+        baseline: whether the nearest mean of the inputs themselves stands beside, for classes.
         iterations_per_step: outer iterations between two lines of the metrics, and two chances of a checkpoint.
         compile: null, or the backend of compiled functions: numpy or native.
     """
-    return MetaLearning(tasks, model, algorithm, loss, outer, evaluation, iterations_per_step, compile)
+    return MetaLearning(tasks, model, algorithm, loss, outer, evaluation, baseline, iterations_per_step, compile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +112,7 @@ class MetaLearning:
     loss: Choice | None
     outer: Outer
     evaluation: Evaluation
+    baseline: bool
     iterations_per_step: int
     compile: str | None
 
@@ -117,7 +120,7 @@ class MetaLearning:
         """Tasks to train on, and to be judged by, with some options changed."""
         try:
             return self.family.replace(**options).build(seed=seed).split()
-        except HogradError as error:
+        except (HogradError, UsageError) as error:
             raise Refused("tasks", str(error)) from None
 
     def made(self, tasks: Tasks) -> Algorithm:
@@ -241,6 +244,7 @@ class MetaTask:
             "iterations": state["iteration"],
             "evaluations": found,
             **self._curves(learned, steps),
+            **self._sheet(learned, steps),
             "learned": ho.tree.map(lambda leaf: leaf.numpy(), learned),
         }
 
@@ -254,7 +258,33 @@ class MetaTask:
         for name in ("loss", "accuracy"):
             intervals = getattr(judged, name)
             told |= {name: [list(one) for one in intervals.values()]} if intervals else {}
+        if "accuracy" in told and self.recipe.baseline:
+            plain = library.PrototypicalNetwork(ho.nn.sequential(ho.nn.flatten()), ways=held_out.outputs)
+            found = library.evaluate(plain, plain.init(), held_out, number)
+            told["baseline"] = list(found.accuracy[None])
         return told
+
+    def _sheet(self, learned: Any, steps: Any) -> dict[str, Any]:
+        """Some new tasks with images, and what is predicted of them."""
+        _, held_out = self.recipe.families(self.seed)
+        if len(held_out.shape) != 3:
+            return {}
+        batch = held_out.batch(0, min(SHEETS, self.recipe.evaluation.tasks))
+
+        def predicted(task: Any) -> Any:
+            return self.algorithm.adapt(learned, task.support, None if steps is None else max(steps))(task.query.x)
+
+        with ho.no_grad():
+            outputs = ho.func.vmap(predicted)(tensors(batch))
+        shown = slice(min(2 * held_out.outputs, WIDE))
+        return {
+            "sheet": {
+                "support": batch.support.x[:, : min(held_out.outputs, WIDE)],
+                "query": batch.query.x[:, shown],
+                "classes": batch.query.y[:, shown],
+                "predicted": outputs.argmax(-1).numpy()[:, shown],
+            }
+        }
 
     def _curves(self, learned: Any, steps: Any) -> dict[str, Any]:
         """Some new functions and what is predicted of them, where tasks are functions of one number."""

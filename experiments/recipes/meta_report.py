@@ -26,6 +26,13 @@ def report(recipe: MetaLearning, outcomes: Sequence[Outcome]) -> Report:
     if drawn is not None:
         caption = f"New tasks, before and after adaptation ({_label(drawn)}, seed {drawn.labels['seed']})."
         plots.append(Plot("curves", caption, lambda: _curves(drawn)))
+    sheet = next((one for one in known if "sheet" in (one.result or {})), None)
+    if sheet is not None:
+        caption = (
+            "New tasks: an image of each class that was seen, and others with the class that was predicted; where it "
+            f"is wrong, the right one stands behind ({_label(sheet)}, seed {sheet.labels['seed']})."
+        )
+        plots.append(Plot("sheet", caption, lambda: _sheet(sheet)))
     return Report(
         question=f"How well does a learner do on new tasks after {recipe.outer.iterations:,} iterations of "
         "meta-training?",
@@ -90,6 +97,11 @@ def _table(recipe: MetaLearning, known: Sequence[Outcome]) -> Table:
                     *(cells.get(step, "-") for step in steps),
                 ]
             )
+    if any("baseline" in evaluation for one in known for evaluation in (one.result or {})["evaluations"]):
+        heads.append("nearest mean\nof inputs")
+        evaluations = [evaluation for one in known for evaluation in (one.result or {})["evaluations"]]
+        for row, evaluation in zip(rows, evaluations, strict=True):
+            row.append(written("accuracy", *evaluation["baseline"]) if "baseline" in evaluation else "-")
     names = {_measure((one.result or {})["evaluations"][0])[0] for one in known}
     measured = "Accuracy" if names == {"accuracy"} else "Loss"
     options = recipe.family.options
@@ -171,4 +183,27 @@ def _curves(one: Outcome) -> Figure:
     for axes in panels[shown:]:
         axes.set_visible(False)
     legend_below(chart, panels[0], columns=6)
+    return chart
+
+
+def _sheet(one: Outcome) -> Figure:
+    """A row for each task: what was seen on the left, what was asked on the right."""
+    sheet = (one.result or {})["sheet"]
+    tasks, ways = sheet["support"].shape[:2]
+    asked = sheet["query"].shape[1]
+    chart, panels = figure(tasks, ways + asked, width=0.62 * (ways + asked), height=1.0 * tasks)
+    for task in range(tasks):
+        row = panels[task * (ways + asked) : (task + 1) * (ways + asked)]
+        for place, axes in enumerate(row):
+            image = sheet["support"][task][place] if place < ways else sheet["query"][task][place - ways]
+            shown = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+            axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            title, colour = str(place), "black"
+            if place >= ways:
+                found, right = sheet["predicted"][task][place - ways], sheet["classes"][task][place - ways]
+                title = str(found) if found == right else f"{found} ({right})"
+                colour = COLOURS[0] if found == right else COLOURS[1]
+            axes.set_title(title, fontsize=8, color=colour)
     return chart

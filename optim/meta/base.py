@@ -36,7 +36,7 @@ class Algorithm(Protocol):
     """
 
     @property
-    def criterion(self) -> Callable[[Any, Any], Tensor]:
+    def criterion(self) -> Any:
         """By what predictions are judged: a function (outputs, targets) with a scalar answer."""
         ...
 
@@ -65,7 +65,7 @@ class Network(Protocol):
         """New parameters."""
         ...
 
-    def apply(self, params: Any, x: Any) -> Any:
+    def apply(self, params: Any, x: Any, /) -> Any:
         """The outputs."""
         ...
 

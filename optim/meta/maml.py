@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from hograd import Tensor, cross_entropy
+from hograd import Tensor, cross_entropy, nn
 from optim.base import Optimizer
 from optim.meta.adaptation import expect_order, expect_steps, last, path
-from optim.meta.base import STATISTICS, Examples, Network, Predict, Task, first, judged, outputs, tensors
-from optim.meta.chosen import Filter, Learn, Learned, Part, learned_of, replaced, value_of
+from optim.meta.base import STATISTICS, Examples, Network, Predict, Task, first, judged, outputs, steps_of, tensors
+from optim.meta.chosen import Filter, Learn, Learned, Part, learned_of, names_of, replaced, value_of
 from optim.sgd import SGD
 
 
@@ -35,6 +35,7 @@ class MAML:
 
     Batch norm: inner steps and the loss normalise by the batch that they see. With "transductive" layers, the default
     of `nn.conv4` and of MAML's experiments, so do predictions; with "running" and "per_step" ones these use averages.
+    Layers before the first that adapts see the support examples once.
 
     >>> import hograd as ho
     >>> from hograd import nn
@@ -101,18 +102,21 @@ class MAML:
     ) -> Iterator[tuple[Any, Any]]:
         """The parameters and running statistics before the first inner step and after each."""
         params, (x, y) = learned["params"], tensors(support)
-        begin = self._part.take(params)
+        begin, statistics = self._part.take(params), learned.get(STATISTICS)
+        fixed, changing = self._halves(params)
+        if fixed is not None:
+            x, statistics = outputs(fixed, params, x, statistics, train=True)
 
         def inner_loss(part: Any, statistics: Any, number: int) -> tuple[Tensor, Any]:
             predicted, statistics = outputs(
-                self.net, self._part.put(part, params), x, statistics, train=True, step=number
+                changing, self._part.put(part, params), x, statistics, train=True, step=number
             )
             return self.inner_value(self.criterion(predicted, y), part, begin), statistics
 
         walk = path(
             inner_loss,
             begin,
-            learned.get(STATISTICS),
+            statistics,
             inner=self.optimizer(learned),
             steps=steps,
             order=self.order if order is None else order,
@@ -131,6 +135,16 @@ class MAML:
         for name, how in self._learned.items():
             inner = replaced(inner, name, how.value(learned["inner"][name]))
         return inner
+
+    def _halves(self, params: Any) -> tuple[Any, Any]:
+        """The layers before the first that adapts, if there are any, and the others: what the first give stays."""
+        net: Any = self.net
+        if self.adapted is not None and isinstance(net, nn.sequential):
+            adapting = {name.partition(".")[0] for name in names_of(self._part.take(params))}
+            cut = min(place for place, (name, _) in enumerate(net.layers) if name in adapting)
+            if cut and steps_of(net[:cut]) is None:
+                return net[:cut], net[cut:]
+        return None, net
 
     @property
     def _learned(self) -> dict[str, Learned]:

@@ -15,8 +15,12 @@ SMALL = {
     "online": ["epochs=1", "data.train=100", "data.validation=50"],
     "estimators": ["inner.steps=12", "repeats=1"],
     "single_loop": ["steps=4", "every=2"],
+    "meta": ["outer.iterations=1", "iterations_per_step=1", "evaluation.tasks=3", "compile=null"],
 }
+GLYPHS = ["model.filters=2", "tasks.warps=0", "tasks.queries=2", "evaluation.shots=[]"]
 FURTHER = {
+    "meta_glyphs": GLYPHS,
+    "meta_glyphs_prototypes": GLYPHS,
     "digits_learning_rates": ["baselines[0].over={optimizer.lr: {values: [0.1]}}"],
     "regularisation": ["baselines[0].trainings=2"],
     "per_parameter_rates": ["baselines[0].over={optimizer.lr: {values: [0.1]}}"],

@@ -1,7 +1,5 @@
 """The recipe `meta`: pure tasks, any algorithm on any tasks, reports, and refusals before any work."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,8 +8,6 @@ from experiments.components.registry import components
 from experiments.configuration import load
 from experiments.errors import ConfigError, DivergedError
 from experiments.experiment import Outcome
-
-CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.yaml"))
 
 BASE = {
     "experiment": "meta",
@@ -162,11 +158,25 @@ def test_a_loss_that_is_not_finite_names_the_rates():
         run(experiment(algorithm=algorithm).tasks([0])[0])
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_configs_can_be_run(path):
-    loaded = load.load(path, ["seeds=[0]", "outer.iterations=2", "iterations_per_step=2", "evaluation.tasks=3"])
-    assert loaded.settings.description
-    made = loaded.build()
-    report = made.report([run(task)[0] for task in made.tasks([0])])
+def test_images_have_a_sheet_of_tasks_and_a_baseline(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        for index in range(4):
+            image.new("L", (16, 16), 30 * number + index).save(tmp_path / str(number) / f"{index}.png")
+    made = experiment(
+        tasks={"name": "images", "folder": str(tmp_path), "side": 16, "ways": 2, "queries": 3, "train": 0.5},
+        model={"name": "conv4", "filters": 2, "norm": "none"},
+        algorithm={"name": "PrototypicalNetwork"},
+        outer={"iterations": 1, "tasks_per_iteration": 1},
+    )
+    made.check()
+    outcome, _ = run(made.tasks([0])[0])
+    # The mean of an image says which class it is of.
+    assert outcome.result["evaluations"][0]["baseline"][0] == 1.0
+    report = made.report([outcome])
+    assert report.tables[0].header[-2:] == ["adapted", "nearest mean\nof inputs"]
+    assert report.tables[0].rows[0][-1] == "100.0 ± 0.0 %"
+    assert [plot.name for plot in report.plots] == ["training", "sheet"]
     for plot in report.plots:
         assert plot.draw().axes
