@@ -83,6 +83,8 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    #: Whether another table sums it up: a page folds it, and a terminal is told where it is, if it is long.
+    detail: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

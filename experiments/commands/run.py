@@ -15,6 +15,9 @@ from experiments.execute.run import resume as go_on
 from experiments.execute.run import run as execute
 from experiments.report.tables import text
 
+#: Longer tables of details stay off the terminal.
+ROWS = 12
+
 
 def run(path: str, overrides: Sequence[str], *, output: str | None, overwrite: bool, quiet: bool, trust: bool) -> int:
     """Run a config; the exit code."""
@@ -45,7 +48,7 @@ def report(run: str, *, trust: bool) -> int:
     """Make the report of a run again, of what is stored, and print its tables."""
     folder, config = results.config_of(run, trust=trust)
     made = results.write(folder, config)
-    print(f"{text(made)}\n\nThe page is {results.shown(folder / 'report.html')}", flush=True)
+    print(f"{text(made, most=ROWS)}\n\nThe page is {results.shown(folder / 'report.html')}", flush=True)
     return 0
 
 
@@ -68,7 +71,9 @@ def _conclude(ended: Ended, config: Config) -> int:
     """Write and print the report of what was done, however the run ended."""
     made = results.write(ended.folder, config, ended.outcomes)
     folder = results.shown(ended.folder)
-    print(f"{text(made)}\n\n{ended.status.capitalize()} after {ended.seconds:.1f} s; everything is in {folder}")
+    print(
+        f"{text(made, most=ROWS)}\n\n{ended.status.capitalize()} after {ended.seconds:.1f} s; everything is in {folder}"
+    )
     print(f"Read it: {folder}/report.html" if ended.exit_code == 0 else f"Go on: hograd resume {folder}", flush=True)
     for error in ended.errors:
         print(f"hograd: error: {error}", file=sys.stderr)

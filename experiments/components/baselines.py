@@ -69,6 +69,8 @@ class Search(Protocol):
 
     #: What the report calls it.
     title: str
+    #: A "search" for what is learned, the "start" of learning, or another training for "reference".
+    role: str
 
     def budget(self, same: int) -> int:
         """How many points it tries; `same` is what learning took."""
@@ -91,6 +93,7 @@ class grid:
     over: dict[str, Range]
 
     title = "best of the grid"
+    role = "search"
 
     def budget(self, same: int) -> int:
         """As many as there are combinations."""
@@ -116,6 +119,7 @@ class random:
     trainings: Literal["same"] | Count = "same"
 
     title = "random search"
+    role = "search"
 
     def budget(self, same: int) -> int:
         """As many as were asked for."""
@@ -141,6 +145,8 @@ class optuna:
     over: dict[str, Range]
     sampler: Literal["tpe", "gp"] = "tpe"
     trainings: Literal["same"] | Count = "same"
+
+    role = "search"
 
     @property
     def title(self) -> str:
@@ -187,7 +193,8 @@ class optuna:
 class start:
     """The values that learning begins with: one training."""
 
-    title = "where learning starts"
+    title = "the start"
+    role = "start"
 
     def budget(self, same: int) -> int:
         """One."""
@@ -225,6 +232,8 @@ class trained_on:
     examples: Literal["given", "validation", "corrected", "right"] = "given"
     beside_validation: bool = False
     l2: Distinct[Positive] = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+    role = "reference"
 
     @property
     def title(self) -> str:

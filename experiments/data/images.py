@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import stat
 import zlib
 from pathlib import Path
@@ -18,6 +19,8 @@ SOURCES = {
     "fashion_mnist": "the Debian package: apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-*.deb {folder}",
 }
 
+#: The environment variable that says in which folder the data sets lie, each in a folder of its name.
+FOLDER = "HOGRAD_DATA"
 
 #: Bounds of what is read, several times what the data sets have: the bytes of a file, the images in it, and the files
 #: and folders that are looked through.
@@ -51,7 +54,8 @@ def load(name: str, folder: Path | None = None) -> tuple[Labelled, Labelled | No
 
     Args:
         name: "digits", 1,797 images of 8 x 8 pixels, "mnist", 10,000 of 28 x 28, or "fashion_mnist", 60,000 and 10,000.
-        folder: where the files lie, at any depth, for all but the digits.
+        folder: where the files lie, at any depth, for all but the digits; by default NAME in the folder that the
+            environment variable HOGRAD_DATA names, or else data/NAME.
 
     Raises:
         MissingDataError: they do not.
@@ -64,7 +68,7 @@ def load(name: str, folder: Path | None = None) -> tuple[Labelled, Labelled | No
         pixels, classes = load_digits(return_X_y=True)
         return Labelled(pixels / 16.0, classes.astype(np.int64)), None
     if folder is None:
-        raise ValueError(f"load: {name} is read from files, so it needs a folder")
+        folder = Path(os.environ.get(FOLDER) or "data").expanduser() / name
     if name == "mnist":
         images = [_json(_find(name, folder, f"{digit}.json")) for digit in range(10)]
         classes = np.repeat(np.arange(10), [len(part) for part in images])
@@ -84,7 +88,8 @@ def _find(name: str, folder: Path, file: str) -> Path:
         what = f"there is no file {file} in it" if folder.is_dir() else "there is no such folder"
         raise MissingDataError(
             f"{name} is looked for in {folder}, but {what}. Its files are in "
-            f"{SOURCES[name].format(folder=folder)}; or give the folder: data.folder=FOLDER"
+            f"{SOURCES[name].format(folder=folder)}; or say which folder has a folder {name} with them, by the "
+            f"environment variable {FOLDER}"
         )
     return found[0]
 

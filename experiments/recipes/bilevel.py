@@ -247,6 +247,8 @@ class LearnTask:
             **self.parts.judged(best["values"], best["params"]),
             **weighted_beside_validation(self.parts, best["values"]),
             "learned": ho.tree.map(lambda leaf: leaf.numpy(), best["values"]),
+            # What weights of examples should tell apart.
+            **({"wrong": self.parts.split.facts["wrong"]} if "f1" in self.parts.summary(best["values"]) else {}),
         }
 
     def _expect_finite(self, number: int, free: Any, loss: float, slope: Any) -> None:
@@ -320,6 +322,5 @@ class SearchTask:
             "validation_loss": best["loss"],
             **self.parts.judged({}, best["params"]),
             "point": best["point"],
-            # A search for what is learned, or another training to compare with.
-            "kind": "reference" if isinstance(self.search, trained_on) else "search",
+            "kind": self.search.role,
         }

@@ -8,30 +8,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.experiment import Outcome, Plot, Report, Table
-from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.experiment import Outcome, Report, Table
+from experiments.recipes.bilevel_plots import plots
+from experiments.report.seeds import by_setting, difference, several
 from experiments.report.tables import number
+from hograd.tree import leaves
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from experiments.recipes.bilevel import bilevel
 
 Group = dict[str, Outcome]
+Groups = list[tuple[Mapping[str, str | int], Group]]
+
+#: What outer variables are called in sentences.
+WORDS = {
+    "optimizer.lr": "learning rates",
+    "optimizer.momentum": "momentum",
+    "optimizer.weight_decay": "weight decay",
+    "penalty": "L2 strengths",
+    "example_weights": "weights of the training examples",
+    "labels": "labels",
+    "inputs": "training images",
+    "augmentation": "strengths of the noise on training inputs",
+    "init": "first parameters",
+    "mixture": "mixtures of activations",
+}
 
 
 def report(recipe: bilevel, outcomes: Sequence[Outcome]) -> Report:
     """Tables, findings and plots of all seeds and methods."""
     known = [outcome for outcome in outcomes if outcome.result is not None and "validation_loss" in outcome.result]
     groups = grouped(known)
-    tables = [_methods(groups), *_regained(groups)]
-    if recipe.published is not None:
-        tables.append(_published(recipe, known))
+    each = _methods(groups, detail=several(known))
+    tables = [_means(groups), *_gains(groups)] if each.detail else [each]
+    tables += [_published(recipe, known)] if recipe.published is not None else []
+    tables += [*_regained(groups), *_learned(known), *([each] if each.detail else [])]
     return Report(
-        question=f"What are the best {_listed(list(recipe.learn))} for this training, judged by validation examples?",
-        findings=_findings(groups),
+        question=f"Which {listed(list(recipe.learn))} serve this training best, judged by validation examples?",
+        findings=[*_findings(groups), *_cleaned(groups), *_agreement(recipe, known)],
         tables=tables,
-        plots=_plots(recipe, known, groups),
+        plots=plots(recipe, known, groups),
         figures=[
             (
                 outcome.labels,
@@ -46,8 +62,8 @@ def report(recipe: bilevel, outcomes: Sequence[Outcome]) -> Report:
     )
 
 
-def grouped(outcomes: Sequence[Outcome]) -> list[tuple[Mapping[str, str | int], Group]]:
-    """Outcomes of one seed (and data set, and variant) by method, in the order of the tasks."""
+def grouped(outcomes: Sequence[Outcome]) -> Groups:
+    """Outcomes of one seed (and variant) by method, in the order of the tasks."""
     found: dict[tuple, tuple[Mapping[str, str | int], Group]] = {}
     for outcome in outcomes:
         labels = {key: value for key, value in outcome.labels.items() if key != "method"}
@@ -56,63 +72,166 @@ def grouped(outcomes: Sequence[Outcome]) -> list[tuple[Mapping[str, str | int], 
     return list(found.values())
 
 
+def listed(names: Sequence[str]) -> str:
+    """Outer variables in words.
+
+    >>> listed(["optimizer.lr", "optimizer.momentum", "penalty"])
+    'learning rates, momentum and L2 strengths'
+    """
+    words = [WORDS.get(name, name.removeprefix("optimizer.").replace("_", " ")) for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def trainings_to_pass(learned: Outcome, loss: float) -> int | None:
     """Inner trainings until learning was better than a validation loss."""
     losses = [line["validation_loss"] for line in learned.metrics]
     return next((count for count, one in enumerate(losses, start=1) if one is not None and not one >= loss), None)
 
 
-def _searches(group: Group) -> list[Outcome]:
+def searches(group: Group) -> list[Outcome]:
     """The searches for what is learned."""
     return [one for one in group.values() if one.result and one.result.get("kind") == "search"]
 
 
-def _methods(groups: list[tuple[Mapping[str, str | int], Group]]) -> Table:
-    keys = list(groups[0][0]) if groups else ["seed"]
+def _rival(group: Group) -> tuple[str, Outcome] | None:
+    """What learning is measured by: the best search, or where it starts."""
+    found = [(name, one) for name, one in group.items() if one.result and one.result.get("kind") in ("search", "start")]
+    found = [pair for pair in found if pair[1] in searches(group)] or found
+    return min(found, key=lambda pair: finite((pair[1].result or {})["validation_loss"]), default=None)
+
+
+def _pairs(groups: Groups) -> dict[str, list[tuple[str, Outcome, Outcome]]]:
+    """For each variant the name of its rival, the rival and what was learned, seed by seed.
+
+    A variant without a rival of its own is measured by that of another one.
+    """
+    shared: dict[Any, tuple[str, Outcome]] = {}
+    found: dict[str, list[tuple[str, Outcome, Outcome]]] = {}
+    for labels, group in groups:
+        rival = _rival(group)
+        if rival is not None:
+            shared.setdefault(labels.get("seed"), rival)
+    for labels, group in groups:
+        rival = _rival(group) or shared.get(labels.get("seed"))
+        if rival is not None and "learned" in group:
+            found.setdefault(str(labels.get("variant", "")), []).append((*rival, group["learned"]))
+    return found
+
+
+def _columns(results: Sequence[Mapping[str, Any]]) -> tuple[bool, bool, bool]:
+    """Whether there are test examples, accuracies, and wrong labels to find."""
+    return (
+        any("test_loss" in result for result in results),
+        any("test_accuracy" in result for result in results),
+        any("f1" in result for result in results),
+    )
+
+
+def _header(keys: Sequence[str], tested: bool, accuracy: bool, found: bool, rival: bool) -> list[str]:
+    return [
+        *keys, "method", "valid.\nloss", *(["test\nloss", "gap"] if tested else []),
+        *(["accu-\nracy"] if accuracy else []), *(["F1"] if found else []), "train-\nings",
+        *(["to\npass"] if rival else []), "s",
+    ]  # fmt: skip
+
+
+def _methods(groups: Groups, *, detail: bool) -> Table:
+    """A line for each seed and method."""
     results = [outcome.result or {} for _, group in groups for outcome in group.values()]
-    accuracy = any("test_accuracy" in result for result in results)
-    tested = any("test_loss" in result for result in results)
-    found = any("f1" in result for result in results)
-    rival = any(_searches(group) for _, group in groups)
-    header = [*keys, "method", "valid.\nloss"]
-    header += ["test\nloss", "gap"] if tested else []
-    header += ["accu-\nracy"] if accuracy else []
-    header += ["F1"] if found else []
-    header += ["train-\nings"]
-    header += ["to\npass"] if rival else []
-    header += ["s"]
+    shown = _columns(results)
+    rival = any(searches(group) for _, group in groups)
     rows = []
     for labels, group in groups:
-        searches = [(one.result or {})["validation_loss"] for one in _searches(group)]
-        best = min((loss for loss in searches if math.isfinite(loss)), default=None)
+        losses = [(one.result or {})["validation_loss"] for one in searches(group)]
+        best = min((loss for loss in losses if math.isfinite(loss)), default=None)
         for name, outcome in group.items():
-            result = outcome.result or {}
-            row = [*map(str, labels.values()), name, number(result["validation_loss"])]
-            if tested:
-                there = "test_loss" in result
-                gap = result["test_loss"] - result["validation_loss"] if there else math.nan
-                row += [number(result["test_loss"]), f"{gap:+.4f}"] if there else ["-", "-"]
-            if accuracy:
-                row.append(f"{100 * result['test_accuracy']:.1f} %" if "test_accuracy" in result else "-")
-            if found:
-                row.append(f"{result['f1']:.3f}" if "f1" in result else "-")
-            row.append(str(result["trainings"]))
-            if rival:
-                passed = trainings_to_pass(outcome, best) if name == "learned" and best is not None else None
-                row.append("-" if name != "learned" or best is None else "not yet" if passed is None else str(passed))
-            rows.append([*row, f"{outcome.seconds:.1f}"])
-    notes = [
-        "Losses on validation and test examples, the share of test examples that are right, and how many inner"
-        " trainings it took; one of the learned values includes its hypergradient."
-    ]
-    if rival:
-        notes.append("To pass: inner trainings until learning was better than the best search.")
+            passed = "-"
+            if name == "learned" and best is not None:
+                count = trainings_to_pass(outcome, best)
+                passed = "not yet" if count is None else str(count)
+            cells = _cells([outcome], shown)
+            cells[-1:-1] = [passed] if rival else []
+            rows.append([*map(str, labels.values()), name, *cells])
+    header = _header(list(groups[0][0]) if groups else ["seed"], *shown, rival)
+    notes = [] if detail else _notes(shown)
+    notes += ["To pass: inner trainings until learning was better than the best search."] if rival else []
+    return Table("Each seed" if detail else "Validation and test", header, rows, notes, detail=detail)
+
+
+def _means(groups: Groups) -> Table:
+    """A line for each method: means over seeds."""
+    outcomes = [outcome for _, group in groups for outcome in group.values()]
+    shown = _columns([outcome.result or {} for outcome in outcomes])
+    settings = by_setting(outcomes)
+    rows = [[*map(str, labels.values()), *_cells(seeds, shown)] for labels, seeds in settings]
+    keys = [key for key in settings[0][0] if key != "method"]
+    count = len({one.labels["seed"] for one in outcomes})
+    return Table(f"Validation and test: means over {count} seeds", _header(keys, *shown, False), rows, _notes(shown))
+
+
+def _notes(shown: tuple[bool, bool, bool]) -> list[str]:
+    tested, accuracy, found = shown
+    what = "Losses on validation and test examples" if tested else "Losses on validation examples"
+    parts = [what, *(["the share of test examples that are right"] if accuracy else [])]
+    notes = [f"{', '.join(parts)}, and inner trainings; one of the learned values includes its hypergradient."]
     if tested:
         notes.append(
             "Gap: test loss less validation loss. What was chosen by validation examples looks better on them than it "
             "is."
         )
-    return Table("Validation and test", header, rows, notes)
+    if found:
+        notes.append("F1: of finding the wrong labels, by a learned weight below a half.")
+    return notes
+
+
+def _cells(outcomes: Sequence[Outcome], shown: tuple[bool, bool, bool]) -> list[str]:
+    """The numbers of a line: means, where there are several."""
+    tested, accuracy, found = shown
+    results = [one.result or {} for one in outcomes]
+
+    def mean(key: str) -> float | None:
+        values = [result[key] for result in results if key in result]
+        return float(np.mean(values)) if values else None
+
+    def cell(value: float | None, write: Any) -> str:
+        return "-" if value is None else write(value)
+
+    validation, test = mean("validation_loss"), mean("test_loss")
+    cells = [cell(validation, number)]
+    if tested:
+        cells += ["-", "-"] if test is None or validation is None else [number(test), f"{test - validation:+.4f}"]
+    cells += [cell(mean("test_accuracy"), lambda share: f"{100 * share:.1f} %")] if accuracy else []
+    cells += [cell(mean("f1"), lambda share: f"{share:.3f}")] if found else []
+    return [*cells, f"{mean('trainings'):.0f}", f"{np.mean([one.seconds for one in outcomes]):.1f}"]
+
+
+#: What learning changes: the key of a result, its column, its factor, and digits.
+CHANGES = (
+    ("validation_loss", "valid. loss", 1, 4),
+    ("test_loss", "test loss", 1, 4),
+    ("test_accuracy", "% right", 100, 1),
+)
+
+
+def _gains(groups: Groups) -> list[Table]:
+    """What was learned less its rival, with intervals of the differences between runs of the same seed."""
+    pairs = _pairs(groups)
+    known = [change for change in CHANGES if all(
+        change[0] in (one.result or {}) for seeds in pairs.values() for _, *both in seeds for one in both
+    )]  # fmt: skip
+    rows = []
+    for variant, seeds in pairs.items():
+        cells = []
+        for key, _, factor, digits in known:
+            cells.append(
+                difference([factor * ((b.result or {})[key] - (a.result or {})[key]) for _, a, b in seeds], digits)
+            )
+        rows.append([*([variant] if variant else []), seeds[0][0], *cells])
+    if not rows:
+        return []
+    header = [*(["variant"] if any(pairs) else []), "learned less", *(name for _, name, _, _ in known)]
+    note = "Mean of the differences on the same data, ± half of its 95 % interval over seeds."
+    return [Table("What learning changes", header, rows, [note])]
 
 
 #: The test accuracies between which cleaning stands: without it and with all labels right; the same with the validation
@@ -129,27 +248,80 @@ ENDS = (
 )
 
 
-def _regained(groups: list[tuple[Mapping[str, str | int], Group]]) -> list[Table]:
+def _shares(groups: Groups, low: str, high: str, key: str, shown: Sequence[str]) -> dict[str, list[list[float]]]:
+    """For each variant and seed the test accuracies in percent, and last the share of their gap that is regained."""
+    found: dict[str, list[list[float]]] = {}
+    for labels, group in groups:
+        accuracies = {name: (one.result or {}).get("test_accuracy") for name, one in group.items()}
+        cleaned = (group["learned"].result or {}).get(key) if "learned" in group else None
+        least, most = accuracies.get(low), accuracies.get(high)
+        if cleaned is None or least is None or most is None:
+            continue
+        part = (cleaned - least) / (most - least) if most > least else math.nan
+        line = [*(accuracies.get(name) for name in shown), cleaned, part]
+        shares = [math.nan if share is None else 100 * share for share in line]
+        found.setdefault(str(labels.get("variant", "")), []).append(shares)
+    return found
+
+
+def _regained(groups: Groups) -> list[Table]:
     """What cleaning regains of the test accuracy that wrong labels cost."""
     tables = []
     for low, high, key, shown, words in ENDS:
+        found = _shares(groups, low, high, key, shown)
         rows = []
-        for labels, group in groups:
-            learned = (group["learned"].result or {}) if "learned" in group else {}
-            found = {name: (one.result or {}).get("test_accuracy") for name, one in group.items()}
-            cleaned, least, most = learned.get(key), found.get(low), found.get(high)
-            if cleaned is None or least is None or most is None:
-                continue
-            part = f"{100 * (cleaned - least) / (most - least):.0f} %" if most > least else "-"
-            shares = [*(found.get(name) for name in shown), cleaned]
-            cells = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
-            rows.append([*map(str, labels.values()), *cells, part])
+        for variant, seeds in found.items():
+            *shares, part = np.mean(seeds, axis=0)
+            cells = ["-" if math.isnan(share) else f"{share:.1f}" for share in shares]
+            rows.append([*([variant] if variant else []), *cells, "-" if math.isnan(part) else f"{part:.0f} %"])
         if rows:
             heads = [name.removesuffix(" + validation").replace("validation alone", "valid.") for name in shown]
-            header = [*groups[0][0], *heads, "cleaned", "regained"]
-            note = f"Percent of the test examples right{words}, and the share of the gap that cleaning regains."
-            tables.append(Table("What cleaning regains", header, rows, [note]))
+            header = [*(["variant"] if any(found) else []), *heads, "cleaned", "regained"]
+            seeds = len(next(iter(found.values())))
+            means = f"; means over {seeds} seeds" if seeds > 1 else ""
+            note = f"Percent of the test examples right{words}, and the share of the gap that cleaning regains{means}."
+            title = "What cleaning regains" + (" beside the validation examples" if words else "")
+            tables.append(Table(title, header, rows, [note]))
     return tables
+
+
+def _cleaned(groups: Groups) -> list[str]:
+    """The share that cleaning regains, in sentences."""
+    (low, high, key, shown, _), beside = ENDS[0], _shares(groups, *ENDS[1][:4])
+    found = []
+    for variant, seeds in _shares(groups, low, high, key, shown).items():
+        scores = [
+            (group["learned"].result or {})["f1"]
+            for labels, group in groups
+            if str(labels.get("variant", "")) == variant and "f1" in (group["learned"].result or {})
+        ]
+        text = f"{variant}: wrong" if variant else "Wrong"
+        text += f" labels are found with F1 {np.mean(scores):.3f}; of the accuracy that they cost, training with the "
+        text += f"weights regains {np.mean(seeds, axis=0)[-1]:.0f} %"
+        if variant in beside:
+            text += (
+                f", and {np.mean(beside[variant], axis=0)[-1]:.0f} % where the validation examples are trained on too"
+            )
+        found.append(f"{text}.")
+    return found
+
+
+def _learned(outcomes: Sequence[Outcome]) -> list[Table]:
+    """What was learned, in numbers: means over seeds."""
+    rows, keys = [], []
+    for labels, seeds in by_setting([one for one in outcomes if one.labels["method"] == "learned"]):
+        keys = [key for key in labels if key != "method"]
+        for name in (seeds[0].result or {}).get("learned", {}):
+            values = [
+                np.concatenate([np.ravel(leaf) for leaf in leaves((one.result or {})["learned"][name])])
+                for one in seeds
+            ]
+            told = [np.mean([summed(one) for one in values]) for summed in (np.min, np.median, np.max)]
+            cells = [f"{value:.3g}" for value in told]
+            cells = ["-", cells[1], "-"] if values[0].size == 1 else cells
+            rows.append([*(str(labels[key]) for key in keys), name, f"{values[0].size:,}", *cells])
+    header = [*keys, "what", "numbers", "smallest", "median", "largest"]
+    return [Table("What was learned", header, rows, ["Means over seeds, where there are several."])] if rows else []
 
 
 def _published(recipe: bilevel, outcomes: Sequence[Outcome]) -> Table:
@@ -157,167 +329,53 @@ def _published(recipe: bilevel, outcomes: Sequence[Outcome]) -> Table:
     assert printed is not None
     rows = []
     for outcome in outcomes:
-        if outcome.labels["method"] != "learned":
-            continue
-        for step, loss in printed.losses.items():
-            line = next((line for line in outcome.metrics if line["step"] == int(step)), None)
-            ours = "-" if line is None else f"{line['validation_loss']:.10f}"
-            rows.append([str(outcome.labels["seed"]), step, ours, f"{loss:.10f}"])
+        for step, loss, ours in _beside(recipe, outcome):
+            rows.append([str(outcome.labels["seed"]), step, "-" if ours is None else f"{ours:.10f}", f"{loss:.10f}"])
     header = ["seed", "outer\nstep", "validation\nloss", f"printed by\n{printed.source}"]
     return Table(f"Beside {printed.source}", header, rows, [printed.note] if printed.note else [])
 
 
-def _findings(groups: list[tuple[Mapping[str, str | int], Group]]) -> list[str]:
-    """What the numbers say, in sentences."""
-    better, gaps, rival_gaps = [], [], []
-    for _, group in groups:
-        learned = group.get("learned")
-        rivals = _searches(group)
-        if learned is None or learned.result is None:
-            continue
-        ours = learned.result
-        if rivals:
-            best = min(rivals, key=lambda one: _finite((one.result or {})["validation_loss"]))
-            theirs = best.result or {}
-            ratio = ours["validation_loss"] / theirs["validation_loss"] if theirs["validation_loss"] else math.inf
-            better.append(100 * (ratio - 1))
-            if "test_loss" in theirs:
-                rival_gaps.append(theirs["test_loss"] - theirs["validation_loss"])
-        if "test_loss" in ours:
-            gaps.append(ours["test_loss"] - ours["validation_loss"])
+def _beside(recipe: bilevel, outcome: Outcome) -> list[tuple[str, float, float | None]]:
+    """Outer steps, the losses that are printed for them, and ours."""
+    if recipe.published is None or outcome.labels["method"] != "learned":
+        return []
+    ours = {line["step"]: line["validation_loss"] for line in outcome.metrics}
+    return [(step, loss, ours.get(int(step))) for step, loss in recipe.published.losses.items()]
+
+
+def _agreement(recipe: bilevel, outcomes: Sequence[Outcome]) -> list[str]:
+    pairs = [(loss, ours) for one in outcomes for _, loss, ours in _beside(recipe, one) if ours is not None]
+    if recipe.published is None or not pairs:
+        return []
+    worst = max(abs(ours - loss) / abs(loss) for loss, ours in pairs)
+    return [f"Of the losses that {recipe.published.source} print, ours differ by at most {worst:.1e} of their size."]
+
+
+def _findings(groups: Groups) -> list[str]:
+    """What the numbers say, in sentences: a variant each."""
     found = []
-    if better:
-        shown = ", ".join(f"{value:+.1f} %" if value < 900 else "far above" for value in better)
-        found.append(f"Learned against the best search, validation loss: {shown}.")
-    if gaps:
-        text = f"Test loss less validation loss: {np.mean(gaps):+.4f} for what was learned"
-        found.append(text + (f", {np.mean(rival_gaps):+.4f} for the best search." if rival_gaps else "."))
+    for variant, seeds in _pairs(groups).items():
+        text = f"{variant}: learned" if variant else "Learned"
+        text += f" against {seeds[0][0]}: validation loss {_percent(seeds, 'validation_loss')}"
+        both = [one.result or {} for _, *pair in seeds for one in pair]
+        if all("test_loss" in result for result in both):
+            text += f", test loss {_percent(seeds, 'test_loss')}"
+            gaps = [np.mean([r["test_loss"] - r["validation_loss"] for r in part]) for part in (both[1::2], both[::2])]
+            text += f"; the gap between them is {gaps[0]:+.4f}, beside {gaps[1]:+.4f}"
+        found.append(f"{text}.")
     return found
 
 
-def _plots(recipe: bilevel, outcomes: Sequence[Outcome], groups: Any) -> list[Plot]:
-    learned = [outcome for outcome in outcomes if outcome.labels["method"] == "learned"]
-    if not learned:
-        return []
-    plots = [
-        Plot(
-            "validation_loss",
-            "Validation loss after each inner training; dashed, the best of the searches.",
-            lambda: _losses(groups, recipe.published),
-        )
-    ]
-    names = dict.fromkeys(name for outcome in learned for name in (outcome.result or {})["learned"])
-    for name in names:
-        values = [
-            (one, (one.result or {})["learned"][name]) for one in learned if name in (one.result or {})["learned"]
-        ]
-        plots += _values(name, values)
-    return plots
+def _percent(seeds: Sequence[tuple[str, Outcome, Outcome]], key: str) -> str:
+    """How much lower or higher than the rival's, on average over seeds."""
+    theirs, ours = (
+        np.mean([finite((one.result or {})[key]) for one in part])
+        for part in zip(*(pair[1:] for pair in seeds), strict=True)
+    )
+    change = 100 * (ours / theirs - 1) if theirs else math.inf
+    return f"{change:+.1f} %" if change < 900 else "far above"
 
 
-def _losses(groups: Any, published: Any) -> Figure:
-    chart, (axes,) = figure()
-    tops: list[float] = []
-    for index, (labels, group) in enumerate(groups):
-        colour = COLOURS[index % len(COLOURS)]
-        rivals = [(one.result or {})["validation_loss"] for one in _searches(group)]
-        if "learned" in group:
-            losses = [_finite(line["validation_loss"]) for line in group["learned"].metrics]
-            axes.plot(losses, color=colour, linewidth=2, label=", ".join(f"{k} {v}" for k, v in labels.items()))
-            tops.append(1.25 * max([losses[0], *rivals]))
-        if rivals:
-            axes.axhline(min(rivals), color=colour, linestyle="--", linewidth=1.2)
-    # A leap of the outer loop leaves the chart rather than squeezing everything else into a line.
-    axes.set_ylim(top=min(max(tops), axes.get_ylim()[1]))
-    if any(_searches(group) for _, group in groups):
-        axes.plot([], [], color="0.4", linestyle="--", linewidth=1.2, label="best search")
-    if published is not None:
-        steps = [int(step) for step in published.losses]
-        axes.plot(steps, list(published.losses.values()), "ko", markersize=5, label=published.source)
-    axes.set(xlabel="outer step", ylabel="validation loss after training")
-    legend_below(chart, axes, columns=4)
-    return chart
-
-
-def _values(name: str, values: list[tuple[Outcome, Any]]) -> list[Plot]:
-    """How learned values look: curves of steps, bars of features, a histogram of many, images of inputs."""
-    arrays = [(outcome, np.asarray(value)) for outcome, value in values if isinstance(value, np.ndarray)]
-    if not arrays or arrays[0][1].ndim == 0:
-        return []
-    first = arrays[0][1]
-    title = name.replace("_", " ")
-    file = name.replace(".", "_")
-    if name.startswith("optimizer.") and first.ndim == 1:
-        return [Plot(file, f"{title} of each inner step, as learned.", lambda: _curves(title, arrays))]
-    side = math.isqrt(first.shape[-1]) if first.ndim > 1 else 0
-    if name == "inputs" and first.ndim == 2 and side * side == first.shape[-1]:
-        return [
-            Plot(file, "The training examples as learned, one class after the other.", lambda: _images(first, side))
-        ]
-    if first.size <= 40:
-        return [Plot(file, f"{title}, as learned.", lambda: _bars(title, arrays))]
-    return [
-        Plot(
-            file, f"How many of the {first.size:,} values of {title} are how large.", lambda: _histogram(title, arrays)
-        )
-    ]
-
-
-def _label(outcome: Outcome) -> str:
-    return ", ".join(f"{key} {value}" for key, value in outcome.labels.items() if key != "method")
-
-
-def _curves(title: str, arrays: list[tuple[Outcome, np.ndarray]]) -> Figure:
-    chart, (axes,) = figure()
-    if all((array > 0).all() for _, array in arrays):
-        log_scale(axes)
-    for index, (outcome, array) in enumerate(arrays):
-        axes.plot(
-            range(1, len(array) + 1), array, color=COLOURS[index % len(COLOURS)], linewidth=2, label=_label(outcome)
-        )
-    axes.set(xlabel="inner step", ylabel=title)
-    legend_below(chart, axes, columns=4)
-    return chart
-
-
-def _bars(title: str, arrays: list[tuple[Outcome, np.ndarray]]) -> Figure:
-    chart, (axes,) = figure()
-    width = 0.8 / len(arrays)
-    for index, (outcome, array) in enumerate(arrays):
-        places = np.arange(array.size) + (index - (len(arrays) - 1) / 2) * width
-        axes.bar(places, array.ravel(), width, color=COLOURS[index % len(COLOURS)], label=_label(outcome))
-    axes.set(xlabel="number", ylabel=title)
-    legend_below(chart, axes, columns=4)
-    return chart
-
-
-def _histogram(title: str, arrays: list[tuple[Outcome, np.ndarray]]) -> Figure:
-    chart, (axes,) = figure()
-    low, high = min(float(a.min()) for _, a in arrays), max(float(a.max()) for _, a in arrays)
-    edges = np.linspace(low, high if high > low else low + 1, 31)
-    for index, (outcome, array) in enumerate(arrays):
-        colour = COLOURS[index % len(COLOURS)]
-        axes.hist(array.ravel(), list(edges), histtype="step", linewidth=2, color=colour, label=_label(outcome))
-    axes.set(xlabel=title, ylabel="how many")
-    legend_below(chart, axes, columns=4)
-    return chart
-
-
-def _images(array: np.ndarray, side: int) -> Figure:
-    columns = min(len(array), 10)
-    rows = -(-len(array) // columns)
-    chart, panels = figure(rows, columns, width=7.5, height=0.8 * rows + 0.3)
-    for axes, image in zip(panels, array, strict=False):
-        axes.imshow(image.reshape(side, side), cmap="gray")
-    for axes in panels:
-        axes.set_axis_off()
-    return chart
-
-
-def _finite(value: float | None) -> float:
+def finite(value: float | None) -> float:
+    """The value, or infinity where it is none."""
     return math.inf if value is None or not math.isfinite(value) else value
-
-
-def _listed(names: list[str]) -> str:
-    words = [name.removeprefix("optimizer.").replace("_", " ") for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -15,7 +15,10 @@ from experiments.errors import Refused
 from experiments.experiment import Outcome, Plot, Report, Table, Task
 from experiments.recipes.bilevel import Inner, Outer, bilevel
 from experiments.recipes.bilevel_problem import made
-from experiments.report.plots import COLOURS, figure
+from experiments.recipes.names import told_apart
+from experiments.report.plots import COLOURS, figure, legend_below
+from experiments.report.seeds import by_setting, several
+from experiments.report.tables import number
 from hograd.errors import ConvergenceWarning, HogradError
 from optim.hyper import hypergradient
 
@@ -35,7 +38,7 @@ class estimators:
         exact: the estimator that is taken for the truth.
         model: the network.
         inner: the training that is differentiated through.
-        repeats: calls of each; one that draws needs several for its spread.
+        repeats: calls of an estimator that draws, for its spread; the others are called once.
     """
 
     data: DataChoice
@@ -95,14 +98,9 @@ class EstimatorTask:
     def __init__(self, recipe: estimators, seed: int, index: int):
         self.recipe, self.seed = recipe, seed
         self.choice = recipe.methods[index]
-        called = self.choice.name
-        solver = self.choice.options.get("solver")
-        if solver is not None:
-            called += f"({solver.name})"
-        same = sum(one.name == self.choice.name for one in recipe.methods) > 1
         self.name = f"seed{seed}-{index + 1:02d}-{self.choice.name}"
-        self.labels: Mapping[str, str | int] = {"seed": seed, "method": f"{index + 1} {called}" if same else called}
-        self.steps = recipe.repeats
+        self.labels: Mapping[str, str | int] = {"seed": seed, "method": told_apart(recipe.methods)[index]}
+        self.steps = recipe.repeats if "seed" in self.choice.options else 1
 
     def prepare(self) -> None:
         """Make the problem, and the exact hypergradient."""
@@ -173,55 +171,87 @@ def _flat(values: Any) -> np.ndarray:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    keys = list(outcomes[0].labels) if outcomes else ["seed", "method"]
-    rows = []
-    for one in outcomes:
-        result = one.result or {}
-        if "failure" in result:
-            rows.append([*map(str, one.labels.values()), "failed", "-", "-", "-", "-", "-", "-"])
+    """A line for each estimator: the largest error of the seeds, and means of the rest."""
+    rows, failures = [], []
+    drawn = any((one.result or {}).get("spread") for one in outcomes)
+    settings = by_setting(outcomes)
+    for labels, seeds in settings:
+        name = [str(value) for value in labels.values()]
+        results = [one.result or {} for one in seeds]
+        failed = [result["failure"] for result in results if "failure" in result]
+        if failed or not all(results):
+            failures += [f"{labels['method']} failed: {reason}" for reason in failed]
+            rows.append([*name, "failed", *(["-"] if drawn else []), *["-"] * 5])
             continue
-        calls = max(len(one.metrics), 1)
-        memory = "-" if result["memory"] is None else f"{result['memory'] / 1e6:.3g} MB"
+        memory = max((result["memory"] for result in results if result["memory"] is not None), default=None)
+        spread = max(result["spread"] or 0.0 for result in results)
+        calls = sum(len(one.metrics) for one in seeds)
         rows.append(
             [
-                *map(str, one.labels.values()),
-                f"{result['error']:.1e}",
-                f"{result['spread']:.1e}",
-                f"{result['cosine']:.4f}",
-                str(result["gradients"]),
-                str(result["products"]),
-                memory,
-                f"{one.seconds / calls:.2f}",
+                *name,
+                f"{max(result['error'] for result in results):.1e}",
+                *([f"{spread:.1e}" if spread else "-"] if drawn else []),
+                f"{np.mean([result['cosine'] for result in results]):.4f}",
+                f"{np.mean([result['gradients'] for result in results]):.0f}",
+                f"{np.mean([result['products'] for result in results]):.0f}",
+                "-" if memory is None else number(memory / 1e3),
+                f"{sum(one.seconds for one in seeds) / max(calls, 1):.2f}",
             ]
         )
-    failed = [
-        (one.labels["method"], one.result["failure"]) for one in outcomes if one.result and "failure" in one.result
+    keys = list(settings[0][0]) if settings else ["method"]
+    header = [
+        *keys,
+        "error",
+        *(["spread"] if drawn else []),
+        "cosine",
+        "grad-\nients",
+        "prod-\nucts",
+        "kB",
+        "s a\ncall",
     ]
-    failures = [f"{method} failed: {reason}" for method, reason in failed]
-    header = [*keys, "error", "spread", "cosine", "gradients", "products", "memory", "seconds\na call"]
-    notes = ["Error, spread and cosine are relative to the exact hypergradient.", *dict.fromkeys(failures)]
+    notes = [
+        "Error and cosine are against the exact hypergradient"
+        + (": the largest error of the seeds, and the mean cosine." if several(outcomes) else "."),
+        "Gradients of the inner loss, products with its Hessian, kilobytes that are kept for the way back, and seconds "
+        "are of one call.",
+        *(["Spread: the standard deviation of one call, for estimators that draw."] if drawn else []),
+        *dict.fromkeys(failures),
+    ]
     return Table("Estimators", header, rows, notes)
 
 
+def _good(outcomes: Sequence[Outcome]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """The estimators that did not fail, and their results of all seeds."""
+    found = [(str(labels["method"]), [one.result or {} for one in seeds]) for labels, seeds in by_setting(outcomes)]
+    return [(name, results) for name, results in found if all("error" in result for result in results)]
+
+
+def _cost(results: Sequence[Mapping[str, Any]]) -> float:
+    return float(np.mean([result["gradients"] + result["products"] for result in results]))
+
+
 def _findings(outcomes: Sequence[Outcome]) -> list[str]:
-    good = [one for one in outcomes if one.result and one.result["error"] < 1e-3]
+    good = [(name, r) for name, r in _good(outcomes) if max(result["error"] for result in r) < 1e-3]
     if not good:
         return ["No estimator comes within 0.1 % of the exact hypergradient."]
-    cheapest = min(good, key=lambda one: (one.result or {})["gradients"] + (one.result or {})["products"])
-    result = cheapest.result or {}
-    return [
-        f"The cheapest within 0.1 % is {cheapest.labels['method']}: {result['gradients']} gradients and "
-        f"{result['products']} products with the Hessian."
+    name, results = min(good, key=lambda pair: _cost(pair[1]))
+    rough = [name for name, r in _good(outcomes) if max(one["error"] for one in r) > 0.2
+             and min(one["cosine"] for one in r) > 0.99]  # fmt: skip
+    found = [
+        f"The cheapest within 0.1 % is {name}: {results[0]['gradients']} gradients and {results[0]['products']} "
+        "products with the Hessian."
     ]
+    if rough:
+        found.append(f"Too short or too long by more than 20 %, and yet of the right direction: {', '.join(rough)}.")
+    return found
 
 
 def _plot(outcomes: Sequence[Outcome]) -> Figure:
-    chart, (axes,) = figure()
+    chart, (axes,) = figure(height=4.8)
     axes.set(xscale="log", yscale="log", xlabel="gradients and Hessian products of one call", ylabel="relative error")
-    names = list(dict.fromkeys(str(one.labels["method"]) for one in outcomes))
-    for one in outcomes:
-        result, index = one.result or {}, names.index(str(one.labels["method"]))
-        cost, error = max(result["gradients"] + result["products"], 1), max(result["error"], 1e-17)
-        axes.plot(cost, error, "osD^v<>P"[index % 8], color=COLOURS[index % len(COLOURS)], markersize=8)
-        axes.annotate(f" {names[index]}", (cost, error), fontsize=8, va="center")
+    for index, (name, results) in enumerate(_good(outcomes)):
+        error = max(max(result["error"] for result in results), 1e-17)
+        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "osD^v<>P"[index % 8]}
+        axes.plot(_cost(results), error, markersize=8, linestyle="none", label=name, **style)
+    legend_below(chart, axes, columns=2)
     return chart

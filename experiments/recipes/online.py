@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -14,14 +14,10 @@ import hograd as ho
 from experiments.components import Count, DataChoice, LossChoice, ModelChoice, OptimizerChoice, choose, register
 from experiments.components.training import square
 from experiments.errors import DivergedError, Refused
-from experiments.experiment import Outcome, Plot, Report, Table, Task
-from experiments.report.plots import COLOURS, figure, legend_below, log_scale
-from experiments.report.tables import number
+from experiments.experiment import Outcome, Report, Task
+from experiments.recipes.online_report import report
 from optim.base import fields
 from optim.hyper import Online
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @register("experiment")
@@ -34,6 +30,7 @@ class online:
         model: the network.
         loss: of single examples.
         optimizer: of the parameters; trains once as it is, and once with `by`.
+        plain: whether it trains as it is, too.
         by: steps the hyperparameters of the optimizer, and may be `Online` itself: a tower of optimizers.
         learn: names of the hyperparameters that it steps.
         epochs: how often all training examples are seen.
@@ -46,6 +43,7 @@ class online:
     model: ModelChoice = choose("linear")
     loss: LossChoice = choose("cross_entropy")
     optimizer: OptimizerChoice = choose("SGD")
+    plain: bool = True
     learn: tuple[str, ...] = ("lr",)
     epochs: Count = 20
     batch: Count = 128
@@ -72,29 +70,12 @@ class online:
 
     def tasks(self, seeds: Sequence[int]) -> Sequence[Task]:
         """For each seed: without, and with hypergradient descent."""
-        return [OnlineTask(self, seed, adaptive) for seed in seeds for adaptive in (False, True)]
+        kinds = (False, True) if self.plain else (True,)
+        return [OnlineTask(self, seed, adaptive) for seed in seeds for adaptive in kinds]
 
     def report(self, outcomes: Sequence[Outcome]) -> Report:
         """First epoch, end, and the learned rates."""
-        known = [one for one in outcomes if one.metrics]
-        return Report(
-            question="What does it gain to step an optimizer's hyperparameters while it trains?",
-            findings=_findings(known),
-            tables=[_table(known, self.learn)],
-            plots=[
-                Plot(
-                    "losses",
-                    "Training and validation loss, and the first of the learned numbers.",
-                    lambda: _plot(known, self.learn),
-                )
-            ]
-            if known
-            else [],
-            figures=[
-                (one.labels, {key: float(v) for key, v in (one.result or {}).items() if isinstance(v, int | float)})
-                for one in known
-            ],
-        )
+        return report(self, outcomes)
 
 
 class OnlineTask:
@@ -188,83 +169,3 @@ class OnlineTask:
             "validation_loss": self.judge(state["params"], *map(ho.tensor, self.split.validation)).item(),
             **self._learned(state["state"]),
         }
-
-
-Pairs = list[tuple[Mapping[str, str | int], dict[str, Outcome]]]
-
-
-def _pairs(outcomes: Sequence[Outcome]) -> Pairs:
-    found: dict[tuple, tuple[Mapping[str, str | int], dict[str, Outcome]]] = {}
-    for outcome in outcomes:
-        labels = {key: value for key, value in outcome.labels.items() if key != "method"}
-        found.setdefault(tuple(labels.items()), (labels, {}))[1][str(outcome.labels["method"])] = outcome
-    return list(found.values())
-
-
-def _table(outcomes: Sequence[Outcome], names: Sequence[str]) -> Table:
-    pairs = _pairs(outcomes)
-    learned = list(dict.fromkeys(key for one in outcomes for key in _numbers(one, names)))
-    header = [*(pairs[0][0] if pairs else []), "method", "first\nepoch", "final\ntraining", "final\nvalidation", "gap"]
-    rows = []
-    for labels, pair in pairs:
-        for name, one in pair.items():
-            first, last = one.metrics[0], one.metrics[-1]
-            losses = [first["running_loss"], last["training_loss"], last["validation_loss"]]
-            gap = f"{last['validation_loss'] - last['training_loss']:+.4f}"
-            told = [f"{last[key]:.2g}" if key in last else "-" for key in learned]
-            rows.append([*map(str, labels.values()), name, *map(number, losses), gap, *told])
-    notes = [
-        "First epoch: the mean loss over its batches as they came. Final: on all training and validation",
-        "examples after the last epoch, with the penalty. Gap: validation less training.",
-    ]
-    return Table("Without and with hypergradient descent", [*header, *(f"last\n{key}" for key in learned)], rows, notes)
-
-
-def _findings(outcomes: Sequence[Outcome]) -> list[str]:
-    ratios = [
-        pair["learned"].metrics[0]["running_loss"] / pair["plain"].metrics[0]["running_loss"]
-        for _, pair in _pairs(outcomes)
-        if len(pair) == 2
-    ]
-    if not ratios:
-        return []
-    return [f"Mean loss in the first epoch, learned against plain: {', '.join(f'{ratio:.2f}' for ratio in ratios)}."]
-
-
-def _numbers(outcome: Outcome, names: Sequence[str]) -> list[str]:
-    """The keys of its metrics that hold what is learned: lr, or betas[0]."""
-    return [key for key in outcome.metrics[-1] if key.partition("[")[0] in names]
-
-
-def _plot(outcomes: Sequence[Outcome], names: Sequence[str]) -> Figure:
-    chart, (left, middle, right) = figure(columns=3, width=11.0, height=4.0)
-    kinds = list(dict.fromkeys(_kind(one) for one in outcomes))
-    seen = set()
-    for one in outcomes:
-        learned = one.labels["method"] == "learned"
-        style: dict[str, Any] = {
-            "color": COLOURS[kinds.index(_kind(one)) % len(COLOURS)],
-            "linestyle": "-" if learned else "--",
-        }
-        name = f"{_kind(one)}, {one.labels['method']}"
-        label = None if name in seen else name
-        seen.add(name)
-        epochs = [line["epoch"] for line in one.metrics]
-        left.plot(epochs, [line["running_loss"] for line in one.metrics], label=label, **style)
-        middle.plot(epochs, [line["validation_loss"] for line in one.metrics], **style)
-        numbers = _numbers(one, names)
-        if numbers:
-            right.plot(epochs, [line[numbers[0]] for line in one.metrics], **style)
-    log_scale(left)
-    log_scale(middle)
-    # Nothing keeps what is learned above 0.
-    right.axhline(0, color="0.3", linewidth=0.8)
-    left.set(xlabel="epoch", ylabel="mean training loss in the epoch")
-    middle.set(xlabel="epoch", ylabel="validation loss")
-    right.set(xlabel="epoch", ylabel="what is learned")
-    legend_below(chart, left, columns=4)
-    return chart
-
-
-def _kind(outcome: Outcome) -> str:
-    return str(outcome.labels.get("variant", outcome.labels["optimizer"]))

@@ -14,7 +14,9 @@ import hograd as ho
 from experiments.components import Count, Positive, SingleLoopChoice, register
 from experiments.errors import DivergedError, Refused
 from experiments.experiment import Outcome, Plot, Report, Table, Task
+from experiments.recipes.names import told_apart
 from experiments.report.plots import COLOURS, figure, legend_below
+from experiments.report.seeds import by_setting, interval, several
 from experiments.report.tables import number
 from optim.hyper import Bilevel
 from optim.hyper.stochastic import Position
@@ -31,8 +33,8 @@ BATCHES = 64
 class single_loop:
     """Bilevel algorithms on noisy quadratics whose solution is known: error against batches drawn.
 
-    The inner loss is  w A w / 2 - w (B x + c) , the outer one  |C w - d|^2 / 2 + ridge |x|^2 / 2 , and each batch adds
-    noise to both gradients.
+    The inner loss is  w A w / 2 - w (B x + c) , the outer one  |C w - d|^2 / 2 + ridge |x|^2 / 2 , where C is such
+    that the largest curvature in x is 1 + ridge; each batch adds noise to both gradients.
 
     Args:
         algorithms: what is compared.
@@ -69,30 +71,16 @@ class single_loop:
     def report(self, outcomes: Sequence[Outcome]) -> Report:
         """The error at the end, and on the way there."""
         known = [one for one in outcomes if one.metrics]
-        rows = []
-        for one in known:
-            errors = [line["error"] for line in one.metrics]
-            reached = next((line["batches"] for line in one.metrics if line["error"] < 0.1), None)
-            rows.append(
-                [
-                    *map(str, one.labels.values()),
-                    number(errors[-1]),
-                    number(float(np.mean(errors[-max(len(errors) // 10, 1) :]))),
-                    str(one.metrics[-1]["batches"]),
-                    "-" if reached is None else str(reached),
-                    f"{one.seconds:.1f}",
-                ]
-            )
-        keys = list(known[0].labels) if known else ["seed", "method"]
-        header = [*keys, "last\nerror", "mean of the\nlast tenth", "batches", "batches\nto 0.1", "s"]
-        note = "Error of the outer variables, relative to that at the start; batches drawn of both losses together."
-        best = min(known, key=lambda one: one.metrics[-1]["error"], default=None)
+        best = min(by_setting(known), key=lambda pair: np.mean([_last(one) for one in pair[1]]), default=None)
+        found = [] if best is None else [f"The smallest mean error of the last tenth is that of {best[0]['method']}."]
         return Report(
             question="Which algorithm comes closest to the solution with so many batches?",
-            findings=[] if best is None else [f"The smallest error at the end is that of {best.labels['method']}."],
-            tables=[Table("Algorithms", header, rows, [note])],
-            plots=[Plot("error", "Error against the batches drawn.", lambda: _plot(known))] if known else [],
-            figures=[(one.labels, {"error": one.metrics[-1]["error"]}) for one in known],
+            findings=found,
+            tables=[_table(known)] if known else [],
+            plots=[Plot("error", "Error against the batches drawn, geometric means over seeds.", lambda: _plot(known))]
+            if known
+            else [],
+            figures=[(one.labels, {"error": one.metrics[-1]["error"], "last_tenth": _last(one)}) for one in known],
         )
 
 
@@ -102,10 +90,8 @@ class SingleLoopTask:
     def __init__(self, recipe: single_loop, seed: int, index: int):
         self.recipe, self.seed = recipe, seed
         self.choice = recipe.algorithms[index]
-        same = sum(one.name == self.choice.name for one in recipe.algorithms) > 1
         self.name = f"seed{seed}-{index + 1:02d}-{self.choice.name}"
-        called = f"{index + 1} {self.choice.name}" if same else self.choice.name
-        self.labels: Mapping[str, str | int] = {"seed": seed, "method": called}
+        self.labels: Mapping[str, str | int] = {"seed": seed, "method": told_apart(recipe.algorithms)[index]}
         self.steps = -(-recipe.steps // recipe.every)
 
     def prepare(self) -> None:
@@ -118,6 +104,9 @@ class SingleLoopTask:
         seen, wanted = random.standard_normal((m, n)) / math.sqrt(n), random.standard_normal(m)
         # w = A^-1 (B x + c), so that the outer loss is a least squares problem in x.
         linear, constant = seen @ np.linalg.solve(a, b), seen @ np.linalg.solve(a, c)
+        # The largest curvature of that problem is 1, whatever was drawn, so that rates mean the same for each seed.
+        scale = np.linalg.norm(linear, 2)
+        seen, linear, constant = seen / scale, linear / scale, constant / scale
         system = linear.T @ linear + recipe.ridge * np.eye(m)
         self.solution = np.linalg.solve(system, linear.T @ (wanted - constant))
         noises = [recipe.noise * random.standard_normal((2, BATCHES, size)) for size in (n, m)]
@@ -179,15 +168,51 @@ def _stored(at: Position) -> dict[str, Any]:
     return {field.name: getattr(at, field.name) for field in dataclasses.fields(at)}
 
 
+def _last(outcome: Outcome) -> float:
+    """The mean error of the last tenth of the steps: that of the last one alone is noise."""
+    errors = [line["error"] for line in outcome.metrics]
+    return float(np.mean(errors[-max(len(errors) // 10, 1) :]))
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    """A line for each algorithm: means over seeds."""
+    rows = []
+    settings = by_setting(outcomes)
+    for labels, seeds in settings:
+        mean, half = interval([_last(one) for one in seeds])
+        reached = [next((line["batches"] for line in one.metrics if line["error"] < 0.1), None) for one in seeds]
+        there = [count for count in reached if count is not None]
+        batches = f"{np.mean(there):.0f}" if len(there) == len(seeds) else f"{len(there)} of {len(seeds)} seeds"
+        rows.append(
+            [
+                *map(str, labels.values()),
+                number(mean) + ("" if math.isnan(half) else f" ± {number(half)}"),
+                f"{np.mean([one.metrics[-1]['batches'] for one in seeds]):.0f}",
+                batches if there else "-",
+                f"{np.mean([one.seconds for one in seeds]):.1f}",
+            ]
+        )
+    header = [*settings[0][0], "error at\nthe end", "batches", "batches\nto 0.1", "s"]
+    notes = [
+        "Error of the outer variables, relative to that at the start: the mean of the last tenth of the steps"
+        + (", and over seeds, with half of its 95 % interval." if several(outcomes) else "."),
+        "Batches drawn of both losses together, and until the error was below 0.1.",
+    ]
+    return Table("Algorithms", header, rows, notes)
+
+
 def _plot(outcomes: Sequence[Outcome]) -> Figure:
-    chart, (axes,) = figure()
-    names = list(dict.fromkeys(str(one.labels["method"]) for one in outcomes))
-    for one in outcomes:
-        name = str(one.labels["method"])
-        index, first = names.index(name), one.labels["seed"] == outcomes[0].labels["seed"]
-        style = "-" if index < len(COLOURS) else "--"
-        batches, errors = zip(*((line["batches"], line["error"]) for line in one.metrics), strict=True)
-        axes.plot(batches, errors, style, color=COLOURS[index % len(COLOURS)], label=name if first else None)
+    chart, (axes,) = figure(height=4.2)
+    for index, (labels, seeds) in enumerate(by_setting(outcomes)):
+        shortest = min(len(one.metrics) for one in seeds)
+        errors = [[line["error"] for line in one.metrics[:shortest]] for one in seeds]
+        batches = [line["batches"] for line in seeds[0].metrics[:shortest]]
+        style: dict[str, Any] = {
+            "color": COLOURS[index % len(COLOURS)],
+            "linestyle": "-" if index < len(COLOURS) else "--",
+        }
+        mean = np.exp(np.mean(np.log(np.maximum(errors, 1e-300)), axis=0))
+        axes.plot(batches, mean, label=str(labels["method"]), linewidth=1.8, **style)
     axes.set(xscale="log", yscale="log", xlabel="batches drawn of both losses", ylabel="relative error of x")
-    legend_below(chart, axes, columns=4)
+    legend_below(chart, axes, columns=3)
     return chart

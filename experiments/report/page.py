@@ -37,6 +37,7 @@ def page(
         differing: paths of its keys that are not at their defaults.
         environment: what environment.json holds.
     """
+    changed = {path[0] for path in differing}
     return _template("page.html").render(
         name=name,
         description=description,
@@ -48,7 +49,8 @@ def page(
         plots=[
             {"caption": plot.caption, "svg": svg(plot.draw(), plot.name), "name": plot.name} for plot in report.plots
         ],
-        config=tree(config, differing),
+        config=tree({key: config[key] for key in config if key in changed}, differing),
+        usual=tree({key: config[key] for key in config if key not in changed}, differing),
         environment=environment,
         command=_command(environment, name),
     )
@@ -94,7 +96,11 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, 
     from experiments.report.tables import numeric
 
     right = [bool(rows) and all(numeric(row[index]) for row in rows) for index in range(len(header))]
-    return {"header": [head.strip().replace("\n", " ") for head in header], "rows": rows, "right": right}
+    return {
+        "header": [head.strip().replace("-\n", "").replace("\n", " ") for head in header],
+        "rows": rows,
+        "right": right,
+    }
 
 
 def _command(environment: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 
 
-def figure(rows: int = 1, columns: int = 1, *, width: float = 6.6, height: float = 4.1) -> tuple[Figure, list[Axes]]:
+def figure(rows: int = 1, columns: int = 1, *, width: float = 5.2, height: float = 3.5) -> tuple[Figure, list[Axes]]:
     """A figure and its axes, row by row; without pyplot, so without a display and without global state."""
     from matplotlib.figure import Figure
 

@@ -45,16 +45,56 @@ def number(value: float) -> str:
 
 
 def numeric(cell: str) -> bool:
-    return cell[:1].isdigit() or cell in ("", "-", "inf", "nan", "not yet")
+    return cell.lstrip("+-")[:1].isdigit() or cell in ("", "-", "inf", "nan", "not yet")
 
 
-def text(report: Report, width: int = 80) -> str:
-    """A report for a terminal: its tables, their notes, and what was found."""
+def fitted(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    r"""A table; where it is wider, its first column becomes headings over the rows that share its value.
+
+    >>> print(fitted(["variant", "loss"], [["small", "0.5"], ["small", "0.25"], ["large", "0.1"]], 8))
+    loss
+    <BLANKLINE>
+    small
+    ----
+     0.5
+    0.25
+    <BLANKLINE>
+    large
+    ----
+     0.1
+    """
+    whole = table(header, rows)
+    shared = len({row[0] for row in rows if row}) < len(rows)
+    if not shared or len(header) < 2 or max(map(len, whole.splitlines())) <= width:
+        return whole
+    height = 1 + max(head.count("\n") for head in header[1:])
+    inner = table(header[1:], [row[1:] for row in rows]).splitlines()
+    heads, lines = inner[:height], inner[height + 1 :]
+    parts, last = list(heads), None
+    for row, line in zip(rows, lines, strict=True):
+        if row[0] != last:
+            parts += ["", row[0], inner[height]]
+        last = row[0]
+        parts.append(line)
+    return "\n".join(parts)
+
+
+def text(report: Report, width: int = 80, *, most: int | None = None) -> str:
+    """A report as text: its tables, their notes, and what was found.
+
+    Args:
+        report: what was found.
+        width: of the terminal.
+        most: a table of details with more rows than that is only named, with where it is to be found.
+    """
     parts = []
     for one in report.tables:
         title = f"{one.title}\n\n" if len(report.tables) > 1 else ""
+        if one.detail and most is not None and len(one.rows) > most:
+            parts.append(f"{one.title}: {len(one.rows)} rows, in table.txt and on the page.")
+            continue
         notes = "\n".join(wrapped(note, width) for note in one.notes)
-        parts.append(f"{title}{table(one.header, one.rows)}" + (f"\n\n{notes}" if notes else ""))
+        parts.append(f"{title}{fitted(one.header, one.rows, width)}" + (f"\n\n{notes}" if notes else ""))
     if report.findings:
         parts.append("\n".join(wrapped(finding, width) for finding in report.findings))
     return "\n\n".join(parts)

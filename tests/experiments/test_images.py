@@ -194,3 +194,18 @@ class TestWhatIsNoSuchFile:
         (folder / file).unlink()
         with pytest.raises(MissingDataError, match=f"there is no file {file}"):
             load(name, folder)
+
+
+def test_one_environment_variable_says_where_all_data_sets_lie(tmp_path, monkeypatch):
+    with pytest.raises(
+        MissingDataError, match=r"mnist is looked for in data/mnist,.* environment variable HOGRAD_DATA"
+    ):
+        load("mnist")
+    write_mnist(tmp_path / "mnist")
+    write_fashion(tmp_path / "fashion_mnist")
+    monkeypatch.setenv("HOGRAD_DATA", str(tmp_path))
+    assert len(load("mnist")[0].classes) == 10
+    assert load("fashion_mnist")[1] is not None
+    monkeypatch.setenv("HOGRAD_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(MissingDataError, match="elsewhere/fashion_mnist, but there is no such folder"):
+        load("fashion_mnist")

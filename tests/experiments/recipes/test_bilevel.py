@@ -146,11 +146,50 @@ def test_searches_are_beside_what_is_learned_and_trained_alike():
     # Where learning starts is where its first hypergradient is taken.
     assert start.metrics[0]["validation_loss"] == pytest.approx(learned.metrics[0]["validation_loss"], rel=1e-12)
     report = made.report(outcomes)
-    (table,) = report.tables
-    assert [row[1] for row in table.rows] == ["best of the grid", "random search", "where learning starts", "learned"]
+    table = report.tables[0]
+    assert [row[1] for row in table.rows] == ["best of the grid", "random search", "the start", "learned"]
     assert {"test_loss", "validation_loss"} <= set(report.figures[0][1])
     for plot in report.plots:
         assert plot.draw().axes
+
+
+def test_means_and_differences_over_seeds_are_those_of_the_results():
+    made = experiment(learn={"optimizer.lr": {"per": "step"}}, baselines=["start"], seeds=[0, 1])
+    outcomes = [run(task) for task in made.tasks([0, 1])]
+    report = made.report(outcomes)
+    means, changes, learned, each = report.tables
+    assert [row[0] for row in means.rows] == ["the start", "learned"]
+    losses = [
+        [one.result["test_loss"] for one in outcomes if one.labels["method"] == name]
+        for name in ("the start", "learned")
+    ]
+    assert float(means.rows[1][2]) == pytest.approx(np.mean(losses[1]), abs=1e-3)
+    assert changes.rows[0][0] == "the start"
+    difference, half = map(float, changes.rows[0][2].split(" ± "))
+    each_difference = np.subtract(losses[1], losses[0])
+    assert difference == pytest.approx(each_difference.mean(), abs=1e-4)
+    # Student's t with one degree of freedom.
+    assert half == pytest.approx(12.706 * each_difference.std(ddof=1) / np.sqrt(2), abs=1e-4)
+    assert learned.rows[0][:2] == ["optimizer.lr", "3"]
+    assert each.detail
+    assert len(each.rows) == 4
+    assert "Learned against the start: validation loss -" in report.findings[0]
+    assert "which learning rates serve" in report.question.lower()
+
+
+def test_what_was_learned_is_drawn_as_what_it_is():
+    for learn, changes in (
+        ({"mixture": {}}, {"model": {"name": "mixed_mlp", "hidden": [4, 4]}}),
+        ({"penalty": {"per": "feature"}}, {}),
+        ({"penalty": {"per": "weight"}}, {}),
+        ({"optimizer.lr": {"per": "parameter"}, "optimizer.momentum": {}}, {}),
+        ({"inputs": {}}, {}),
+        ({"example_weights": {}}, {"data": BASE["data"] | {"wrong_labels": 0.5}}),
+    ):
+        made = experiment(learn=learn, outer={"steps": 1}, **changes)
+        report = made.report([run(task) for task in made.tasks([0])])
+        assert len(report.plots) == 2
+        assert all(plot.draw().axes for plot in report.plots)
 
 
 def test_optuna_proposes_by_what_was_tried_alone():

@@ -41,5 +41,14 @@ def test_errors_and_costs_of_estimators():
     assert outcomes[1].result["gradients"] > outcomes[0].result["gradients"] == 20
     report = made.report(outcomes)
     assert len(report.tables[0].rows) == 7
-    assert report.findings[0].startswith("The cheapest within 0.1 % is 1 Reverse")
+    assert report.findings[0].startswith("The cheapest within 0.1 % is Reverse none")
     assert report.plots[0].draw().axes
+
+
+def test_what_has_one_name_is_told_apart_by_what_differs():
+    names = [task.labels["method"] for task in load.experiment_from(VALUES | {"methods": [
+        "Reverse", {"name": "Reverse", "checkpoint": "sqrt"}, "Forward", {"name": "Truncated", "last": 3},
+        {"name": "Truncated", "last": 4}, {"name": "Implicit", "solver": "Dense"}, "Forward",
+    ]}).tasks([0])]  # fmt: skip
+    assert names == ["Reverse none", "Reverse sqrt", "Forward (3)", "Truncated last=3", "Truncated last=4",
+                     "Implicit, Dense", "Forward (7)"]  # fmt: skip

@@ -34,7 +34,21 @@ def test_a_learned_rate_lowers_the_loss_of_the_first_epoch():
     assert learned.result["lr"] > 2e-3
     report = made.report([plain, learned])
     assert [row[2] for row in report.tables[0].rows] == ["plain", "learned"]
-    assert report.plots[0].draw().axes
+    assert report.findings[0].startswith("SGD: with learning, the mean loss of the first epoch is 0.")
+    assert len(report.plots) == 3
+    assert all(plot.draw().axes for plot in report.plots)
+
+
+def test_means_over_seeds_stand_before_each_of_them():
+    made = load.experiment_from(BASE | {"seeds": [0, 1], "epochs": 1})
+    outcomes = [run(task) for task in made.tasks([0, 1])]
+    means, each = made.report(outcomes).tables
+    assert [row[1] for row in means.rows] == ["plain", "learned"]
+    first = [one.metrics[0]["running_loss"] for one in outcomes if one.labels["method"] == "learned"]
+    assert float(means.rows[1][2]) == pytest.approx(sum(first) / 2, rel=1e-3)
+    assert "±" in means.rows[0][4]
+    assert each.detail
+    assert len(each.rows) == 4
 
 
 def test_a_tower_of_optimizers_and_variants():
