@@ -52,6 +52,16 @@ class Config:
         if self.settings.module is not None:
             general["module"] = [str(path) for path in modules(self.path, self.root.value["module"])]
         options = {key: check.plain(value) for key, value in self.choice.options.items()}
+        if self.variants:
+            # Whole sections, with the defaults of their own components: those of the others are written out above.
+            general["variants"] = {
+                name: {
+                    key: check.plain(value)
+                    for key, value in choice.options.items()
+                    if check.plain(value) != options.get(key)
+                }
+                for name, choice in self.variants.items()
+            }
         return {"experiment": self.choice.name, **general, **options}
 
     def build(self) -> Experiment:

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.experiment import Outcome, Plot, Report, Table
 from experiments.report.plots import COLOURS, figure, legend_below, log_scale
+from experiments.report.seeds import by_setting, interval, several
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def report(recipe: MetaLearning, outcomes: Sequence[Outcome]) -> Report:
         question=f"How well does a learner do on new tasks after {recipe.outer.iterations:,} iterations of "
         "meta-training?",
         findings=[],
-        tables=[_table(recipe, known)],
+        tables=_tables(recipe, known),
         plots=plots if known else [],
         figures=[(one.labels, _figures(one)) for one in known],
     )
@@ -49,7 +50,8 @@ def _steps(one: Outcome) -> list[int | None]:
 
 def _label(one: Outcome) -> str:
     """What sets a curve apart, but for the seed."""
-    return ", ".join(str(value) for key, value in one.labels.items() if key != "seed")
+    left_out = ("seed", "algorithm") if "variant" in one.labels else ("seed",)
+    return ", ".join(str(value) for key, value in one.labels.items() if key not in left_out)
 
 
 def _measure(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[float, float]]]:
@@ -79,39 +81,70 @@ def _figures(one: Outcome) -> dict[str, float]:
     return found
 
 
-def _table(recipe: MetaLearning, known: Sequence[Outcome]) -> Table:
-    keys = list(known[0].labels) if known else ["algorithm", "seed"]
-    steps = list(dict.fromkeys(step for one in known for step in _steps(one)))
-    several = bool(known) and len((known[0].result or {})["evaluations"]) > 1
-    heads = ["adapted" if step is None else f"after\n{step} step{'' if step == 1 else 's'}" for step in steps]
+def _tables(recipe: MetaLearning, known: Sequence[Outcome]) -> list[Table]:
+    """Each seed, and where there are several their means."""
+    of_each = [(one.labels, (one.result or {})["evaluations"]) for one in known]
+    if not several(known):
+        return [_table(recipe, "New tasks", of_each, _over_tasks(recipe))]
+    means = [
+        (labels, _mean_of([(one.result or {})["evaluations"] for one in ones])) for labels, ones in by_setting(known)
+    ]
+    over_seeds = f"Means over {len({one.labels['seed'] for one in known})} seeds, with their 95 % intervals."
+    return [
+        _table(recipe, "New tasks", means, [*_over_tasks(recipe)[:1], over_seeds]),
+        _table(recipe, "Each seed", of_each, _over_tasks(recipe), detail=True),
+    ]
+
+
+def _mean_of(seeds: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The evaluations of several seeds as one: means over seeds in place of means over tasks."""
+    found = []
+    for same in zip(*seeds, strict=True):
+        one = dict(same[0])
+        name, _ = _measure(one)
+        one[name] = [interval([mean for mean, _ in column]) for column in zip(*(e[name] for e in same), strict=True)]
+        if "baseline" in one:
+            one["baseline"] = interval([evaluation["baseline"][0] for evaluation in same])
+        found.append(one)
+    return found
+
+
+def _over_tasks(recipe: MetaLearning) -> list[str]:
+    options = recipe.family.options
+    counted = ", ".join(f"{options[name]} {name}" for name in ("ways", "shots") if name in options)
+    return [
+        f"{'Accuracy' if 'ways' in options else 'Loss'} on the query examples of {recipe.evaluation.tasks} tasks that "
+        "training never saw" + (f" ({counted})." if counted else "."),
+        "Each with the 95 % interval of the mean over tasks.",
+    ]
+
+
+def _table(recipe: MetaLearning, title: str, lines: Sequence[Any], notes: Sequence[str], detail: bool = False) -> Table:
+    """A row for each evaluation, a column for each number of steps."""
+    keys = list(lines[0][0] if lines else ["algorithm", "seed"])
+    if "variant" in keys:
+        keys.remove("algorithm")
+    every = [evaluation for _, evaluations in lines for evaluation in evaluations]
+    steps = list(dict.fromkeys(step for evaluation in every for step in evaluation["steps"]))
+    settings, baseline = any(one["setting"] for one in every), any("baseline" in one for one in every)
     rows = []
-    for one in known:
-        for evaluation in (one.result or {})["evaluations"]:
+    for labels, evaluations in lines:
+        for evaluation in evaluations:
             name, values = _measure(evaluation)
             cells = dict(zip(evaluation["steps"], (written(name, *value) for value in values), strict=True))
             setting = ", ".join(f"{value} {key}" for key, value in evaluation["setting"].items()) or "as in training"
+            beside = written("accuracy", *evaluation["baseline"]) if "baseline" in evaluation else "-"
             rows.append(
                 [
-                    *(str(one.labels.get(key, "-")) for key in keys),
-                    *([setting] if several else []),
+                    *(str(labels.get(key, "-")) for key in keys),
+                    *([setting] if settings else []),
                     *(cells.get(step, "-") for step in steps),
+                    *([beside] if baseline else []),
                 ]
             )
-    if any("baseline" in evaluation for one in known for evaluation in (one.result or {})["evaluations"]):
-        heads.append("nearest mean\nof inputs")
-        evaluations = [evaluation for one in known for evaluation in (one.result or {})["evaluations"]]
-        for row, evaluation in zip(rows, evaluations, strict=True):
-            row.append(written("accuracy", *evaluation["baseline"]) if "baseline" in evaluation else "-")
-    names = {_measure((one.result or {})["evaluations"][0])[0] for one in known}
-    measured = "Accuracy" if names == {"accuracy"} else "Loss"
-    options = recipe.family.options
-    counted = ", ".join(f"{options[name]} {name}" for name in ("ways", "shots") if name in options)
-    notes = [
-        f"{measured} on the query examples of {recipe.evaluation.tasks} tasks that training never saw"
-        + (f" ({counted})" if counted else "")
-        + ", with the 95 % interval of the mean over tasks.",
-    ]
-    return Table("New tasks", [*keys, *(["tasks with"] if several else []), *heads], rows, notes)
+    heads = ["adapted" if step is None else f"after\n{step} step{'' if step == 1 else 's'}" for step in steps]
+    header = [*keys, *(["tasks with"] if settings else []), *heads, *(["nearest mean\nof inputs"] if baseline else [])]
+    return Table(title, header, rows, notes, detail)
 
 
 def _losses(known: Sequence[Outcome]) -> Figure:

@@ -179,3 +179,26 @@ def test_a_module_registers_components_when_it_is_trusted(write, tmp_path):
     config = load.load(path, ["inner.optimizer=tests_mine"], trust=True)
     assert config.values["inner"]["optimizer"]["name"] == "tests_mine"
     assert config.values["module"] == [str(tmp_path / "mine.py")]
+
+
+def test_a_resolved_config_with_variants_is_the_same_experiment(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("""\
+experiment: meta
+tasks: Sinusoids
+algorithm: {name: MAML, steps: 1}
+variants:
+  plain: {}
+  first: {algorithm.name: FOMAML}
+  head: {algorithm.name: ANIL, outer.iterations: 7}
+  other: {algorithm: Reptile}
+""")
+    written = load.load(path)
+    # The defaults of MAML are written out; those of the others are not taken from there.
+    resolved = load.checked(load.check.node_of(written.values), path, trust=False)
+    assert resolved.variants == written.variants
+    assert resolved.values == written.values
+    algorithms = {name: choice.options["algorithm"].options for name, choice in resolved.variants.items()}
+    assert [algorithms[name].get("order") for name in ("plain", "first", "head")] == [2, 1, 2]
+    assert algorithms["head"]["adapted"] == "head"
+    assert resolved.variants["head"].options["outer"].iterations == 7

@@ -93,11 +93,15 @@ def test_the_report_has_a_row_for_each_setting_and_a_column_for_each_step():
     made = experiment(evaluation={"tasks": 10, "steps": [0, 1, 3], "shots": [2, 20]})
     outcomes = [run(task)[0] for task in made.tasks([0, 1])]
     report = made.report(outcomes)
-    (table,) = report.tables
+    means, table = report.tables
+    assert table.detail
     assert table.header[2:] == ["tasks with", "after\n0 steps", "after\n1 step", "after\n3 steps"]
     assert [row[2] for row in table.rows] == ["as in training", "2 shots", "20 shots"] * 2
-    mean, half = outcomes[0].result["evaluations"][0]["loss"][1]
+    (mean, half), (other, _) = (one.result["evaluations"][0]["loss"][1] for one in outcomes)
     assert table.rows[0][4] == f"{mean:.3f} ± {half:.3f}"
+    assert means.header[:2] == ["algorithm", "tasks with"]
+    # Student's t of two seeds.
+    assert means.rows[0][3] == f"{(mean + other) / 2:.3f} ± {12.7062 * abs(mean - other) / 2:.3f}"
     assert set(report.figures[0][1]) >= {"loss_after_1", "loss_shots20_after_3"}
     assert [plot.name for plot in report.plots] == ["training", "adaptation", "curves"]
     for plot in report.plots:
