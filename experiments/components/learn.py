@@ -16,7 +16,7 @@ import numpy as np
 import hograd as ho
 from experiments.components.registry import ConstraintChoice, register
 from experiments.components.training import Training, matrices
-from experiments.components.types import Positive, UpToOne
+from experiments.components.types import Count, Positive, UpToOne
 from experiments.errors import Refused
 from optim import constraints
 from optim.base import fields
@@ -158,7 +158,7 @@ def penalty(
     """
 
     def begin(training: Training) -> Any:
-        weights = matrices(training.params)
+        weights = matrices(training.params, training.net)
         dtype = weights[0].dtype
         if per == "run":
             return ho.tensor(start, dtype=dtype)
@@ -170,7 +170,7 @@ def penalty(
 
     def change(training: Training, value: Any) -> Training:
         def added(params: Any) -> ho.Tensor:
-            weights = matrices(params)
+            weights = matrices(params, training.net)
             if per == "feature":
                 return 0.5 * (value * (weights[0] ** 2).transpose(0, 1).flatten(1).sum(1)).sum()
             total = ho.as_tensor(0.0)
@@ -234,18 +234,28 @@ def labels(*, trust: UpToOne = 0.9) -> Learned:
 
 
 @register("learn")
-def inputs(*, per_class: int = 1, noise: Positive = 0.1) -> Learned:
+def inputs(*, per_class: Count = 1, start: Literal["noise", "examples"] = "noise", noise: Positive = 0.1) -> Learned:
     """The training examples themselves: dataset distillation (Wang et al., 2018).
 
-    Inner training sees nothing else: as many examples of each class as are asked for, which begin as noise.
+    Inner training sees nothing else: as many examples of each class as are asked for.
 
     Args:
         per_class: how many of each class.
+        start: whether they begin as noise, or as training examples of their class.
         noise: standard deviation of their first values, around the mean of all training examples.
     """
 
     def begin(training: Training) -> Any:
         classes = int(training.y.max()) + 1
+        if start == "examples":
+            given = training.y.numpy()
+            rows = [np.flatnonzero(given == one)[:per_class] for one in range(classes)]
+            few = next((one for one, found in enumerate(rows) if len(found) < per_class), None)
+            if few is not None:
+                raise Refused(
+                    "learn.inputs.per_class", f"found {per_class}, and of class {few} there are {len(rows[few])}"
+                )
+            return training.x[ho.tensor(np.concatenate(rows))]
         random = np.random.default_rng(0)
         mean = training.x.mean(0).numpy()
         drawn = mean + noise * random.standard_normal((classes * per_class, *training.x.shape[1:]))

@@ -63,9 +63,14 @@ class Training:
         return self.loss(self.apply(params, ho.tensor(part.x)), ho.tensor(part.y)).mean()
 
 
-def matrices(params: Any) -> list[ho.Tensor]:
-    """The parameters of two or more axes: all but biases and scales."""
-    return [leaf for leaf in ho.tree.leaves(params) if leaf.ndim > 1]
+def matrices(params: Any, net: Any = None) -> list[ho.Tensor]:
+    """The parameters of two or more axes: all but biases and scales; with `net`, in the order of its layers.
+
+    The leaves of a dict are in the order of its keys, by which the head of a network stands before its first layer.
+    """
+    names = [name for name, _ in getattr(getattr(net, "net", net), "layers", ())]
+    parts = [params[name] for name in names if name in params] if names else [params]
+    return [leaf for leaf in ho.tree.leaves(parts) if leaf.ndim > 1]
 
 
 def square(strength: float) -> Callable[[Any], ho.Tensor]:

@@ -111,7 +111,7 @@ def _values(recipe: bilevel, variant: str, name: str, seeds: list[Outcome]) -> l
 
     if name == "mixture":
         candidates = list(recipe.model.options.get("candidates", ()))
-        what = f"the share of each activation after each hidden layer{mean}; what learning starts with are equal shares"
+        what = f"the share of each activation after each hidden layer{mean}; dashed, where learning starts"
         return [plot(what, partial(_shares, [np.asarray(tree) for tree in trees], candidates))]
     if name == "inputs" and square and first.ndim == 2:
         what = "the training examples as learned, one class after the other" + (" (first seed)" if mean else "")

@@ -110,6 +110,8 @@ class SingleLoopTask:
         system = linear.T @ linear + recipe.ridge * np.eye(m)
         self.solution = np.linalg.solve(system, linear.T @ (wanted - constant))
         noises = [recipe.noise * random.standard_normal((2, BATCHES, size)) for size in (n, m)]
+        # Over all batches the noise sums to 0: the solution is that of all of them together.
+        noises = [noise - noise.mean(1, keepdims=True) for noise in noises]
         inner_noise = [tuple(map(ho.tensor, pair)) for pair in zip(noises[0][0], noises[1][0], strict=True)]
         outer_noise = [tuple(map(ho.tensor, pair)) for pair in zip(noises[0][1], noises[1][1], strict=True)]
         order = np.random.default_rng([self.seed, 6]).integers(BATCHES, size=4096)

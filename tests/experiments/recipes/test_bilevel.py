@@ -76,6 +76,26 @@ def test_hypergradient_of_every_outer_variable_is_that_of_differences(learn, bat
     assert abs(expected) > 1e-8
 
 
+@pytest.mark.parametrize(
+    "model", [{"name": "mlp", "hidden": [4]}, {"name": "mixed_mlp", "hidden": [4]}, "linear"], ids=str
+)
+def test_penalties_per_feature_are_those_of_the_first_layer_and_per_layer_in_their_order(model):
+    """The head of a network comes before `layer1` among the keys of its parameters."""
+    name = "head" if model == "linear" else "layer1"
+    for per, count in (("feature", 64), ("layer", 1 if model == "linear" else 2)):
+        task = experiment(learn={"penalty": {"per": per}}, model=model).tasks([0])[0]
+        task.prepare()
+        training, params = task.parts.training, task.parts.training.params
+        first = params[name]["weight"]
+        strengths = np.zeros(count)
+        strengths[0] = 2.0
+        added = task.parts.trained_with({"penalty": ho.tensor(strengths)}).objective(params) - training.objective(
+            params
+        )
+        expected = (first[:, 0] if per == "feature" else first).numpy()
+        assert added.item() == pytest.approx(np.sum(expected**2), rel=1e-9)
+
+
 def test_steps_are_pure_and_compiled_ones_agree():
     changes = {"learn": {"optimizer.lr": {"per": "step"}, "penalty": {"per": "layer"}}}
     eager, again = (run(experiment(**changes).tasks([1])[0]) for _ in range(2))
@@ -184,6 +204,7 @@ def test_what_was_learned_is_drawn_as_what_it_is():
         ({"penalty": {"per": "weight"}}, {}),
         ({"optimizer.lr": {"per": "parameter"}, "optimizer.momentum": {}}, {}),
         ({"inputs": {}}, {}),
+        ({"inputs": {"start": "examples"}}, {"data": BASE["data"] | {"train": 200}}),
         ({"example_weights": {}}, {"data": BASE["data"] | {"wrong_labels": 0.5}}),
     ):
         made = experiment(learn=learn, outer={"steps": 1}, **changes)
@@ -212,6 +233,7 @@ def test_optuna_proposes_by_what_was_tried_alone():
             {"learn": {"optimizer.momentum": {}}, "inner": {"optimizer": "SGD"}},
             "its first value is outside of its range",
         ),
+        ({"learn": {"inputs": {"start": "examples", "per_class": 30}}}, "found 30, and of class 0 there are"),
         ({"inner": {"batch": 99}}, "inner.batch: found 99, and there are 40 training examples"),
         ({"outer": {"warm_start": True}, "learn": {"init": {}}}, "training has to begin at them"),
         ({"data": {"name": "digits", "train": 1797}}, "data.train"),

@@ -43,6 +43,13 @@ def test_algorithms_end_at_the_solution_without_noise():
     assert report.plots[0].draw().axes
 
 
+def test_the_solution_is_that_of_all_batches_together():
+    """SABA, whose memory takes the noise of the batches away, comes to it; over all batches their noise is 0."""
+    noisy = VALUES | {"noise": 0.3, "steps": 1500}
+    outcome = run(load.experiment_from(noisy).tasks([0])[1])
+    assert outcome.metrics[-1]["error"] < 0.01
+
+
 def test_steps_are_pure():
     noisy = VALUES | {"noise": 0.3, "steps": 60, "every": 20}
     first, again = (run(load.experiment_from(noisy).tasks([1])[1]) for _ in range(2))
