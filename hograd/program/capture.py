@@ -25,6 +25,7 @@ from hograd.core.tensor import Batched, Dual, Tensor
 from hograd.core.traced import Slot, Traced, is_weak, strong, user_line, with_weakness
 from hograd.errors import CaptureError
 from hograd.program.ir import Instruction, Kind, Literal, Program
+from hograd.program.memory import shared
 
 #: Operators, which of numbers of Python's make numbers of Python's.
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "floor_divide", "remainder"})
@@ -128,6 +129,10 @@ class Trace:
         if is_number(value):
             return Literal(value)
         number = self.known.get(id(value))
+        if number is None:
+            # What each loop makes anew of the same data is one array for all of them.
+            value = shared(value)
+            number = self.known.get(id(value))
         if number is None:
             number = next(self.numbers)
             self.kinds[number] = self.kind(value)

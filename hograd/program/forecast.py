@@ -32,8 +32,8 @@ def forecast(first: int, answers: Iterable[Any]) -> int:
     """The most bytes that the program which is being captured will hold at a time for some tensors that it computes.
 
     Counted is what its instructions from number `first` on make and keep for one another, with what their loops stack;
-    not what was there before them. The passes that run later change little of it: what loops keep for their way back
-    is settled when they are captured.
+    not what was there before them, nor what is made once of constants, such as the indicator of classes. The passes
+    that run later change little of it: what loops keep for their way back is settled when they are captured.
     """
     trace = state.trace
     instructions = trace.instructions[first:]

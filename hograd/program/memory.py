@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,38 @@ def once(array: np.ndarray, what: str, make: Callable[[np.ndarray], np.ndarray])
 def _forget(key: tuple[int, str], gone: Any) -> None:
     if key in _made and _made[key][1] is gone:
         del _made[key]
+
+
+#: Constants of at least this many bytes are looked for among those that there are; below it is not worth the hash.
+SHARED = 4096
+
+_known: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
+_constants: weakref.WeakValueDictionary[tuple[Any, ...], np.ndarray] = weakref.WeakValueDictionary()
+
+
+def shared(array: Any) -> Any:
+    """A constant, or another one of the same bytes, dtype, shape and order that is in use already.
+
+    >>> a = np.arange(1000.0)
+    >>> shared(a) is a, shared(np.arange(1000.0)) is a, shared(np.arange(1000)) is a
+    (True, True, False)
+    """
+    if (
+        type(array) is not np.ndarray
+        or array.nbytes < SHARED
+        or not (array.flags.c_contiguous or array.flags.f_contiguous)
+    ):
+        return array
+    number = id(array)
+    reference, digest = _known.get(number, (None, b""))
+    if reference is None or reference() is not array:
+        digest = hashlib.blake2b(array.ravel("K").view(np.uint8).data, digest_size=16).digest()
+        _known[number] = weakref.ref(array, lambda _: _known.pop(number, None)), digest
+    key = array.dtype.str, array.shape, array.strides, digest
+    found = _constants.get(key)
+    if found is None:
+        _constants[key] = found = array
+    return found
 
 
 def by_columns(array: np.ndarray) -> np.ndarray:
