@@ -7,7 +7,7 @@ from optim import meta
 
 for _name in (
     *("MAML", "FOMAML", "ANIL", "BOIL", "MetaSGD", "LSLR", "MAMLPlusPlus", "MetaCurvature", "TNet"),
-    *("Reptile", "IMAML", "CAVIA"),
+    *("Reptile", "IMAML", "CAVIA", "LearnToOptimize"),
     *("PrototypicalNetwork", "MatchingNetwork", "R2D2", "LogisticHead", "MetaOptNet"),
 ):
     register("algorithm", supplied=("net", "criterion"))(getattr(meta, _name))

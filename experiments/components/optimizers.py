@@ -6,6 +6,7 @@ from experiments.components.registry import register
 from optim import schedules
 from optim.base import Optimizer
 from optim.hyper import Online
+from optim.meta import LearnedLSTM, LearnedMLP
 from optim.minimizer import Minimizer
 from optim.schedules import Schedule
 
@@ -20,6 +21,8 @@ for _name in optim.__all__:
     elif isinstance(_made, type) and issubclass(_made, Optimizer) and _made is not Optimizer:
         register("optimizer")(_made)
 register("optimizer")(Online)
+for _made in (LearnedMLP, LearnedLSTM):
+    register("optimizer", supplied=("weights",))(_made)
 
 for _made in vars(schedules).values():
     if isinstance(_made, type) and issubclass(_made, Schedule) and _made is not Schedule:

@@ -63,12 +63,12 @@ def _measure(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[float, floa
 def written(name: str, mean: float, half: float) -> str:
     """A mean and its interval in few characters.
 
-    >>> written("accuracy", 0.8765, 0.0123), written("loss", 0.4704, 0.0418)
-    ('87.6 ± 1.2 %', '0.470 ± 0.042')
+    >>> written("accuracy", 0.8765, 0.0123), written("loss", 0.4704, 0.0418), written("loss", 0.0012, 0.00004)
+    ('87.6 ± 1.2 %', '0.470 ± 0.042', '0.0012 ± 4e-05')
     """
     if name == "accuracy":
         return f"{100 * mean:.1f} ± {100 * half:.1f} %"
-    return f"{mean:.3f} ± {half:.3f}" if abs(mean) < 1000 else f"{mean:.2g} ± {half:.1g}"
+    return f"{mean:.3f} ± {half:.3f}" if 0.01 < abs(mean) < 1000 else f"{mean:.2g} ± {half:.1g}"
 
 
 def _figures(one: Outcome) -> dict[str, float]:

@@ -24,6 +24,7 @@ from optim.meta.evaluation import Evaluation, evaluate
 from optim.meta.family import ANIL, BOIL, FOMAML, LSLR, MetaSGD
 from optim.meta.heads import R2D2, FeatureLearner, MatchingNetwork, PrototypicalNetwork
 from optim.meta.implicit import IMAML
+from optim.meta.learned_optimizers import LearnedLSTM, LearnedMLP, LearnToOptimize
 from optim.meta.maml import MAML
 from optim.meta.multi_step import MAMLPlusPlus
 from optim.meta.reptile import Reptile
@@ -43,7 +44,10 @@ __all__ = [
     "Evaluation",
     "Examples",
     "FeatureLearner",
+    "LearnToOptimize",
     "Learned",
+    "LearnedLSTM",
+    "LearnedMLP",
     "LogisticHead",
     "MAMLPlusPlus",
     "MatchingNetwork",

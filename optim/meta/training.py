@@ -132,7 +132,7 @@ def make_step(
 
     def step(learned: Any, state: Any, batch: Task) -> tuple[Any, Any, dict[str, ho.Tensor]]:
         grads, told = gradient(algorithm, learned, batch, tasks_at_once)
-        statistics = told.pop(STATISTICS, None)
+        statistics = told.pop(STATISTICS, learned.get(STATISTICS))
         stepped, state = outer.step(_by_gradient(learned), _by_gradient(grads), state, told["loss"])
         return (stepped if statistics is None else {**stepped, STATISTICS: statistics}), state, told
 

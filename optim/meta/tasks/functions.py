@@ -161,6 +161,7 @@ class Quadratics(Tasks):
         features: numbers in w.
         rows: of A.
         condition: of the matrix A^T A, whose eigenvalues go from 1 / condition to 1, times n.
+        same: whether the query is the support itself, so that only minimising counts, as for learned optimizers.
         seed: see `Seed`.
         dtype: of the numbers.
     """
@@ -168,6 +169,7 @@ class Quadratics(Tasks):
     features: int = 4
     rows: int = 8
     condition: float = 10.0
+    same: bool = False
     seed: Seed = 0
     dtype: Dtype = "float64"
 
@@ -192,7 +194,7 @@ class Quadratics(Tasks):
         size = np.sqrt(n * np.geomspace(1 / self.condition, 1, k))
         A = left * size @ right.swapaxes(1, 2)
         A, b, c = (part.astype(self.dtype) for part in (A, b[:, :, None], c[:, :, None]))
-        return Task(Examples(A, b), Examples(A, c))
+        return Task(Examples(A, b), Examples(A, b if self.same else c))
 
     def solution(self, index: int, *, damping: float = 0.0, around: Any = 0.0) -> np.ndarray:
         """The w that minimises  |A w - b|^2 / n + damping / 2 * |w - around|^2  on the support, shape (features,)."""

@@ -20,6 +20,9 @@ from optim.meta import (
     MAML,
     R2D2,
     Learned,
+    LearnedLSTM,
+    LearnedMLP,
+    LearnToOptimize,
     LogisticHead,
     MAMLPlusPlus,
     MatchingNetwork,
@@ -71,6 +74,9 @@ MEMBERS = {
     "R2D2, more examples than features": R2D2(nn.mlp([4, 2, 3], ho.tanh)),
     "LogisticHead": LogisticHead(NET),
     "MetaOptNet": MetaOptNet(NET, C=1.0),
+    "LearnToOptimize, MLP": LearnToOptimize(NET, inner=LearnedMLP(hidden=4, lr=0.1), steps=3, order=2),
+    "LearnToOptimize, LSTM": LearnToOptimize(NET, inner=LearnedLSTM(hidden=3), steps=3, order=2),
+    "LearnToOptimize, Adam": LearnToOptimize(NET, inner=Adam(lr=0.1), steps=3, order=2, learn={"lr": Positive()}),
     "transductive batch norm": MAML(nn.mlp([4, 5, 3], ho.tanh, norm=TRANSDUCTIVE), inner=INNER, steps=2),
 }
 
