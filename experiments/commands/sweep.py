@@ -17,7 +17,7 @@ from experiments.execute.run import environment, resume, run
 from experiments.execute.settings import Settings
 from experiments.experiment import Plot, Report, Table
 from experiments.report.page import page
-from experiments.report.plots import COLOURS, figure
+from experiments.report.plots import COLOURS, figure, legend_below
 from experiments.report.tables import number, text
 from experiments.store import files
 from experiments.store.folder import is_run
@@ -143,7 +143,8 @@ def _plot(done: Sequence[tuple[int, float]], title: str) -> Figure:
     axes.plot(numbers, [value for _, value in ordered], "o", color=COLOURS[0], label="trial")
     axes.step(numbers, best, where="post", color=COLOURS[1], label="best so far")
     axes.set(xlabel="trial", ylabel=title)
-    axes.legend(frameon=False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    legend_below(chart, axes, columns=2)
     return chart
 
 

@@ -56,6 +56,7 @@ def _losses(groups: Any, published: Any) -> Figure:
     chart, (axes,) = figure()
     variants = list(dict.fromkeys(labels.get("variant") for labels, _ in groups))
     tops: list[float] = []
+    lows: list[float] = []
     means: dict[Any, list[list[float]]] = {}
     rivals: dict[Any, list[float]] = {}
     for index, (labels, group) in enumerate(groups):
@@ -68,6 +69,7 @@ def _losses(groups: Any, published: Any) -> Figure:
             losses = [_finite(line["validation_loss"]) for line in group["learned"].metrics]
             means.setdefault((variant, colour), []).append(losses)
             tops.append(1.25 * max([losses[0], *found]))
+            lows.append(min(losses))
             style: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.6}
             if "variant" not in labels:
                 style = {"linewidth": 2, "label": f"seed {labels['seed']}"}
@@ -80,7 +82,9 @@ def _losses(groups: Any, published: Any) -> Figure:
     for (_, colour), losses in rivals.items():
         axes.axhline(float(np.mean(losses)), color=colour, linestyle="--", linewidth=1.2)
     # A leap of the outer loop leaves the chart rather than squeezing everything else into a line.
-    axes.set_ylim(top=min(max(tops), axes.get_ylim()[1]))
+    top = min(max(tops), axes.get_ylim()[1])
+    lowest = min([*lows, *(min(losses) for losses in rivals.values())])
+    axes.set_ylim(lowest - 0.05 * (top - lowest), top)
     if rivals:
         axes.plot([], [], color="0.5", linestyle="--", linewidth=1.2, label="best search")
     if published is not None:
