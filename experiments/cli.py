@@ -16,7 +16,7 @@ EPILOG = """\
 examples:
   hograd list                            what there is to run
   hograd run digits_learning_rates       run it: tables, plots, a page
-  hograd run digits_learning_rates inner.optimizer.name=Adam model.name=mlp
+  hograd run per_parameter_rates inner.optimizer.name=Adam model.name=linear
                                          ... with other components
   hograd copy digits_learning_rates      have the config as a file, to change it
   hograd list optimizers                 what a config may name, with its options
