@@ -143,7 +143,7 @@ def _plot(done: Sequence[tuple[int, float]], title: str) -> Figure:
     axes.plot(numbers, [value for _, value in ordered], "o", color=COLOURS[0], label="trial")
     axes.step(numbers, best, where="post", color=COLOURS[1], label="best so far")
     axes.set(xlabel="trial", ylabel=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     legend_below(chart, axes, columns=2)
     return chart
 
