@@ -6,6 +6,7 @@ import argparse
 import difflib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -65,6 +66,9 @@ are taken up again.
 NEEDED = {"pydantic": "pydantic", "safetensors": "safetensors", "matplotlib": "matplotlib", "sklearn": "scikit-learn",
           "filelock": "filelock", "jinja2": "jinja2", "threadpoolctl": "threadpoolctl"}  # fmt: skip
 
+#: Characters of one message.
+LINE = 1000
+
 TRUST = "run the Python files that the key 'module' names"
 
 
@@ -98,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems if isinstance(error, ConfigError) else [error]:
             _tell(f"hograd: error: {problem}")
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:  # of a signal that `listening` names, or of Python's own handler
+        return 128 + (error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -109,10 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tell(line: str) -> None:
-    """A line on stderr, whatever it is connected to."""
+    """A line on stderr, whatever it is connected to; what a person wrote may be of any length."""
     stream = sys.stderr
     try:
-        print(line, file=stream, flush=True)
+        print(line if len(line) <= LINE else f"{line[:LINE]}...", file=stream, flush=True)
     except (OSError, ValueError, AttributeError):  # closed, full, or absent
         return
 
@@ -242,13 +246,12 @@ def _schema(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _list(given: argparse.Namespace, _: list[str]) -> int:
-    from pathlib import Path
-
     from experiments.commands import listing
     from experiments.configuration.load import run_module
+    from experiments.paths import path_of
 
     for file in given.module:
-        run_module(Path(file).expanduser().resolve())
+        run_module(path_of(file).resolve())
     print(listing.components(given.kind) if given.kind else listing.overview(), flush=True)
     return 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from experiments.configuration.check import adapter
 from experiments.errors import UsageError
@@ -90,15 +90,15 @@ def _range(key: str, value: Any) -> Range:
         raise UsageError(f"{where}: expected a list of values, or {{low: .., high: .., log: true, count: 5}}")
     low, high, log, count = value["low"], value["high"], value.get("log", False), value.get("count", 5)
     numbers = all(
-        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in (low, high)
+        isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 2**53 for one in (low, high)
     )
     if not numbers or not isinstance(log, bool) or low > high or (log and low <= 0):
-        raise UsageError(f"{where}: found low {low} and high {high}, expected numbers, low <= high" + (
+        raise UsageError(f"{where}: found low {low} and high {high}, expected numbers below 2**53, low <= high" + (
             ", low > 0 with log" if log is True else ""))  # fmt: skip
     try:
-        count = adapter(Annotated[int, Ge(1)]).validate_python(count)
+        count = adapter(Annotated[int, Ge(1), Le(1000)]).validate_python(count)
     except ValueError:
-        raise UsageError(f"{where}.count: found {count!r}, expected a whole number of at least 1") from None
+        raise UsageError(f"{where}.count: found {count!r}, expected a whole number from 1 to 1000") from None
     whole = isinstance(low, int) and isinstance(high, int)
     return Range(None, float(low), float(high), log, whole, count)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments.commands import results
 from experiments.configuration.check import plain
 from experiments.configuration.source import dotted
 from experiments.errors import UsageError
+from experiments.paths import path_of
 from experiments.report.page import comparison
 from experiments.report.tables import number, table
 from experiments.store import files
@@ -36,7 +36,7 @@ def compare(runs: Sequence[str], *, output: str | None, trust: bool) -> int:
     for (folder, _), name, one in zip(found, names, stored, strict=True):
         status = json.loads((folder / results.STATUS).read_text(encoding="utf-8"))
         summaries.append({"name": name, "findings": one["findings"], **_ended(status)})
-    target = Path(output or "comparison.html").expanduser()
+    target = path_of(output or "comparison.html")
     files.write(target, comparison(summaries, figures, keys))
     print(f"\nThe page is {results.shown(target.resolve())}", flush=True)
     return 0

@@ -9,7 +9,7 @@ from experiments.commands import shipped
 from experiments.components import derive, registry
 from experiments.components.registry import KINDS, nearest, plural
 from experiments.configuration import check, load
-from experiments.configuration.check import words
+from experiments.configuration.words import words
 from experiments.errors import ConfigError, UsageError
 
 WIDTH = 80

@@ -11,6 +11,7 @@ from experiments.configuration import load
 from experiments.configuration.load import Config
 from experiments.errors import UsageError
 from experiments.experiment import Outcome, Report
+from experiments.paths import path_of
 from experiments.report.page import page
 from experiments.report.plots import svg
 from experiments.report.tables import text
@@ -25,7 +26,7 @@ HEAD = "# The resolved config of a run. Repeat it: hograd run THIS_FILE\n"
 
 def config_of(run: str | Path, *, trust: bool) -> tuple[Path, Config]:
     """The folder of a run and its config."""
-    folder = locate(Path(run).expanduser())
+    folder = locate(path_of(run))
     if not is_run(folder):
         raise UsageError(f"{folder} is not the folder of a run; such a folder has a {CONFIG} and a {ENVIRONMENT}")
     return folder, load.load(folder / CONFIG, trust=trust)

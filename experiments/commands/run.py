@@ -10,6 +10,7 @@ from experiments.commands import results
 from experiments.commands.shipped import located
 from experiments.configuration import load
 from experiments.configuration.load import Config
+from experiments.execute.interrupts import listening
 from experiments.execute.run import Ended
 from experiments.execute.run import resume as go_on
 from experiments.execute.run import run as execute
@@ -22,26 +23,30 @@ ROWS = 12
 def run(path: str, overrides: Sequence[str], *, output: str | None, overwrite: bool, quiet: bool, trust: bool) -> int:
     """Run a config; the exit code."""
     source = located(path)
-    config = load.load(source, overrides, trust=trust)
-    _tell(config, quiet)
-    experiment = config.build()
-    folder = output or config.settings.output
-    ended = execute(
-        experiment,
-        config.values,
-        name=source.stem,
-        folder=None if folder is None else Path(folder),
-        overwrite=overwrite,
-        quiet=quiet,
-        text=results.HEAD + load.dump(config.values),
-    )
-    return _conclude(ended, config)
+    with listening(last=True) as stop:
+        with stop.interruptible():
+            config = load.load(source, overrides, trust=trust)
+            _tell(config, quiet)
+            experiment = config.build()
+        folder = output or config.settings.output
+        ended = execute(
+            experiment,
+            config.values,
+            name=source.stem,
+            folder=None if folder is None else Path(folder),
+            overwrite=overwrite,
+            quiet=quiet,
+            text=results.HEAD + load.dump(config.values),
+        )
+        return _conclude(ended, config)
 
 
 def resume(run: str, *, quiet: bool, trust: bool) -> int:
     """Go on with a run that was broken off; the exit code."""
-    folder, config = results.config_of(run, trust=trust)
-    return _conclude(go_on(folder, values=config.values, quiet=quiet), config)
+    with listening(last=True) as stop:
+        with stop.interruptible():
+            folder, config = results.config_of(run, trust=trust)
+        return _conclude(go_on(folder, values=config.values, quiet=quiet), config)
 
 
 def report(run: str, *, trust: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.errors import UsageError
+from experiments.paths import path_of
 
 
 def configs() -> dict[str, Path]:
@@ -18,7 +19,7 @@ def configs() -> dict[str, Path]:
 
 def located(name: str) -> Path:
     """The config that a command line means: a file, or else one that comes with hograd."""
-    path = Path(name).expanduser()
+    path = path_of(name)
     if path.suffix or path.exists() or len(path.parts) != 1:
         return path
     return configs().get(name, path)

@@ -13,9 +13,11 @@ from experiments.commands.shipped import located
 from experiments.configuration import load
 from experiments.configuration.load import Config
 from experiments.errors import UsageError
+from experiments.execute.interrupts import listening
 from experiments.execute.run import environment, resume, run
 from experiments.execute.settings import Settings
 from experiments.experiment import Plot, Report, Table
+from experiments.paths import path_of
 from experiments.report.page import page
 from experiments.report.plots import COLOURS, figure, legend_below
 from experiments.report.tables import number, text
@@ -55,25 +57,26 @@ def sweep(
     folder = _folder(source.stem, output, config, sampler, minimize)
     study = Study(folder, ranges, sampler, trials)
     seconds = 0.0
-    while True:
-        with study.next() as found:
-            if found is None:
-                break
-            trial, values = found
-            _tell(quiet, f"trial {trial + 1} of {study.trials}: {_shown(values)}")
-            given = [*_without(overrides, values), *(f"{key}={written_as(value)}" for key, value in values.items())]
-            code, value, spent = _trial(source, given, folder / "trials" / f"{trial:04d}", minimize, trust)
-            seconds += spent
-            if code not in (0, 1):
-                break
-            study.tell(trial, value)
-            _tell(quiet, f"trial {trial + 1}: {minimize} {'failed' if value is None else number(value)}")
-    report = made(study, list(ranges), minimize)
-    _write(folder, report, config, seconds)
-    print(
-        f"{text(report)}\n\nEverything is in {results.shown(folder)}; read it: {results.shown(folder / 'report.html')}"
-    )
-    return code if found is not None else 0
+    code = 0
+    with listening(last=True) as stop:
+        while True:
+            with study.next() as found:
+                if found is None or stop.number is not None:
+                    break
+                trial, values = found
+                _tell(quiet, f"trial {trial + 1} of {study.trials}: {_shown(values)}")
+                given = [*_without(overrides, values), *(f"{key}={written_as(value)}" for key, value in values.items())]
+                code, value, spent = _trial(source, given, folder / "trials" / f"{trial:04d}", minimize, trust)
+                seconds += spent
+                if code not in (0, 1):
+                    break
+                study.tell(trial, value)
+                _tell(quiet, f"trial {trial + 1}: {minimize} {'failed' if value is None else number(value)}")
+        report = made(study, list(ranges), minimize)
+        _write(folder, report, config, seconds)
+        print(f"{text(report)}\n\nEverything is in {results.shown(folder)}")
+        print(f"Read it: {results.shown(folder / 'report.html')}", flush=True)
+        return 0 if found is None else code if stop.number is None else 128 + stop.number
 
 
 def _trial(
@@ -154,10 +157,14 @@ def _folder(name: str, output: str | None, config: Config, sampler: str, minimiz
 
     if output == "":
         raise UsageError("--output is empty; expected a folder, as in --output runs/mine")
-    folder = Path(output).expanduser() if output else Path("runs") / name / time.strftime("sweep-%Y-%m-%d-%H%M%S")
+    folder = path_of(output) if output else Path("runs") / name / time.strftime("sweep-%Y-%m-%d-%H%M%S")
     folder = Path.cwd() / folder
     what = json.dumps({"config": config.values, "sampler": sampler, "minimize": minimize}, indent=1)
     try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / SWEEP).exists():
+            raise UsageError(
+                f"the folder {folder} holds files that are not of a sweep; choose another: --output FOLDER"
+            )
         (folder / "trials").mkdir(parents=True, exist_ok=True)
         (folder / SWEEP).open("x", encoding="utf-8").close()
         files.write(folder / SWEEP, what)

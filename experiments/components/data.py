@@ -13,6 +13,7 @@ from experiments.components.registry import register
 from experiments.components.types import Count, Natural, UpToOne
 from experiments.data.images import Labelled, load
 from experiments.errors import Refused
+from experiments.paths import path_of
 
 #: How many examples: a whole number, or a share of all.
 Amount = Count | float
@@ -170,7 +171,7 @@ def mnist(
         standardize: whether pixels get mean 0 and variance 1 over all of the training images.
         dtype: of the pixels, and so of everything.
     """
-    images, aside = load("mnist", None if folder is None else Path(folder).expanduser())
+    images, aside = load("mnist", None if folder is None else path_of(folder))
     return cut(
         images, aside, seed, train=train, validation=validation, wrong_labels=wrong_labels, dtype=dtype, classes=10,
         standardize=standardize,
@@ -200,7 +201,7 @@ def fashion_mnist(
         standardize: whether pixels get mean 0 and variance 1 over all of the training images.
         dtype: of the pixels, and so of everything.
     """
-    images, aside = load("fashion_mnist", None if folder is None else Path(folder).expanduser())
+    images, aside = load("fashion_mnist", None if folder is None else path_of(folder))
     return cut(
         images, aside, seed, train=train, validation=validation, wrong_labels=wrong_labels, dtype=dtype, classes=10,
         standardize=standardize,
@@ -256,7 +257,7 @@ def arrays(
         targets: whether y holds classes from 0, or values.
         dtype: of x and of values.
     """
-    x, y = _npz(Path(file).expanduser())
+    x, y = _npz(path_of(file))
     order = np.random.default_rng(seed).permutation(len(x))
     first = counted(train, len(x), "train")
     second = first + counted(validation, len(x), "validation")
@@ -264,6 +265,8 @@ def arrays(
         raise Refused("data.validation", f"{file} has {len(x):,} examples, and none are left for the test")
     kind = targets
     y = y.astype(np.int64) if kind == "classes" else y.astype(dtype).reshape(len(x), -1)
+    if kind == "classes" and (y.ndim > 1 or y.min() < 0 or y.max() >= 2 * len(y)):
+        raise Refused("data.file", f"{file}: y is to hold classes from 0, shape (n,); for others write targets: values")
     whole = Part(x.astype(dtype), y)
     used, held, rest = (whole.take(rows) for rows in np.split(order, [first, second]))
     outputs = int(y.max()) + 1 if kind == "classes" else y.shape[1]
@@ -271,6 +274,8 @@ def arrays(
 
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.is_file():  # a pipe would hold us up
+        raise Refused("data.file", f"{path} is no file")
     try:
         with np.load(path, allow_pickle=False) as stored:
             missing = [name for name in ("x", "y") if name not in stored]
@@ -281,7 +286,7 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise Refused("data.file", f"{path} cannot be read as .npz: {error}") from None
     if x.ndim < 1 or len(x) != len(y) or not len(x):
         raise Refused("data.file", f"{path}: x has shape {x.shape} and y {y.shape}, expected as many of both")
-    if not all(np.issubdtype(array.dtype, np.number) for array in (x, y)) or not np.isfinite(x).all():
+    if not all(array.dtype.kind in "iuf" and np.isfinite(array).all() for array in (x, y)):
         raise Refused("data.file", f"{path}: x and y are to be finite numbers")
     return x, y
 

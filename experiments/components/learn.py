@@ -16,7 +16,7 @@ import numpy as np
 import hograd as ho
 from experiments.components.registry import ConstraintChoice, register
 from experiments.components.training import Training, matrices
-from experiments.components.types import Count, Positive, UpToOne
+from experiments.components.types import Count, Natural, Positive, UpToOne
 from experiments.errors import Refused
 from optim import constraints
 from optim.base import fields
@@ -269,7 +269,7 @@ def inputs(*, per_class: Count = 1, start: Literal["noise", "examples"] = "noise
 
 
 @register("learn")
-def augmentation(*, start: Positive = 0.1, seed: int = 0) -> Learned:
+def augmentation(*, start: Positive = 0.1, seed: Natural = 0) -> Learned:
     """The strength of noise that is added to the training inputs, one for each feature.
 
     Args:

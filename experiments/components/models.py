@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Len
 
 import hograd as ho
 from experiments.components.registry import register
-from experiments.components.types import Count
+from experiments.components.types import Count, Several
 from hograd import nn
 
 #: What may stand after each layer.
@@ -21,6 +23,9 @@ ACTIVATIONS = {
     "silu": ho.silu,
     "elu": ho.elu,
 }
+
+#: Of hidden layers; beyond this many, networks of Python objects take minutes.
+Widths = Annotated[tuple[Count, ...], Len(0, 1000)]
 
 Activation = Literal["relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu"]
 
@@ -43,7 +48,7 @@ def mlp(
     outputs: int,
     /,
     *,
-    hidden: tuple[Count, ...] = (64,),
+    hidden: Widths = (64,),
     activation: Activation = "relu",
     bias: bool = True,
     norm: Literal["none", "layer"] = "none",
@@ -124,8 +129,8 @@ def mixed_mlp(
     outputs: int,
     /,
     *,
-    hidden: tuple[Count, ...] = (32, 32),
-    candidates: tuple[Activation | Literal["identity"], ...] = ("relu", "tanh", "sigmoid", "identity"),
+    hidden: Widths = (32, 32),
+    candidates: Several[Activation | Literal["identity"]] = ("relu", "tanh", "sigmoid", "identity"),
 ):
     """A fully connected network whose activations are mixtures, for `learn: {mixture: {}}`.
 

@@ -212,6 +212,19 @@ def find(kind: str, name: str) -> Component | None:
     return None
 
 
+def of_module(module: str) -> list[tuple[str, Component]]:
+    """What a module has registered, with the kinds."""
+    return [
+        (kind, one) for kind, known in _COMPONENTS.items() for one in known.values() if one.make.__module__ == module
+    ]
+
+
+def forget(module: str) -> None:
+    """Take back what a module has registered: it failed later."""
+    for kind, one in of_module(module):
+        del _COMPONENTS[kind][one.name]
+
+
 def rest_of(component: Component, name: str) -> tuple[str, ...]:
     """What a name has in the place of the `*` at the end of a component's own name."""
     return (name[len(component.name) - 1 :],) if component.name.endswith("*") else ()

@@ -12,7 +12,7 @@ def all_different(values: tuple[T, ...]) -> bool:
     try:
         return len(set(values)) == len(values)
     except TypeError:  # entries that cannot be hashed
-        return all(value not in values[:index] for index, value in enumerate(values))
+        return len({repr(value) for value in values}) == len(values)
 
 
 #: A whole number from 1.

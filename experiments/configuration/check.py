@@ -13,9 +13,12 @@ from experiments.components import derive, registry
 from experiments.components.derive import Either, Fixed, Leaf, Many, Named, Option, Pick, Plan, Section
 from experiments.components.registry import Choice, nearest
 from experiments.configuration.source import KeyPath, Node, Place, dotted, found, shortened
+from experiments.configuration.words import article, example, expected, says, twice, whole_number, words
 
 #: Beyond this many mistakes a person is not helped by more.
 MISTAKES = 20
+#: Components in one list, each of which is made when the config is checked.
+COMPONENTS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Checker:
             if option.name in given:
                 value = self.value(given[option.name], option.plan, where)
             elif option.required:
-                self.problems.append(Problem(owner.place, f"the key '{dotted(where)}' is missing{_says(option)}"))
+                self.problems.append(Problem(owner.place, f"the key '{dotted(where)}' is missing{says(option)}"))
                 value = BAD
             else:
                 value = default(option)
@@ -113,7 +116,7 @@ class Checker:
             problems = error.errors(include_url=False, include_context=False)
         if len({problem["loc"][:1] for problem in problems}) > 1 and not isinstance(plain, list | tuple | dict):
             # One line for the alternatives of a union.
-            wanted = " or ".join(dict.fromkeys(_expected(problem["type"], problem["msg"]) for problem in problems))
+            wanted = " or ".join(dict.fromkeys(expected(problem["type"], problem["msg"]) for problem in problems))
             return self.fail(node, path, f"found {found(plain)}, expected {wanted}")
         for problem in problems[:3]:
             self._describe(node, path, problem)
@@ -129,10 +132,10 @@ class Checker:
         if kind == "value_error":
             self.fail(at, where, message.removeprefix("Value error, "))
         elif kind == "predicate_failed":
-            self.fail(at, where, f"{_twice(at.plain())}, but each entry may stand only once")
+            self.fail(at, where, f"{twice(at.plain())}, but each entry may stand only once")
         else:
-            hint = _whole_number(kind, at.value)
-            self.fail(at, where, f"found {found(at.plain())}, expected {_expected(kind, message)}{hint}")
+            hint = whole_number(kind, at.value)
+            self.fail(at, where, f"found {found(at.plain())}, expected {expected(kind, message)}{hint}")
 
     def _component(self, node: Node, kind: str, path: KeyPath) -> Any:
         given, name_node = node.value, node
@@ -192,6 +195,8 @@ class Checker:
     def _many(self, node: Node, plan: Many, path: KeyPath) -> Any:
         if not isinstance(node.value, list):
             return self.fail(node, path, f"found {found(node.plain())}, expected a list of {words(plan.entry)}")
+        if len(node.value) > COMPONENTS:
+            return self.fail(node, path, f"found {found(node.plain())}, expected at most {COMPONENTS}")
         values = [self.value(below, plan.entry, (*path, index)) for index, below in enumerate(node.value)]
         return BAD if any(value is BAD for value in values) else tuple(values)
 
@@ -358,81 +363,3 @@ def _fits(node: Node, plan: Plan) -> bool:
             if plan.annotation in (None, type(None)):
                 return value is None
             return value is not None and not isinstance(value, dict)
-
-
-def words(plan: Plan) -> str:
-    """What a plan wants, in words."""
-    match plan:
-        case Leaf():
-            if plan.annotation in (None, type(None)):
-                return "nothing"
-            inner = plan.annotation
-            while hasattr(inner, "__metadata__"):
-                inner = inner.__origin__
-            return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(inner, "a value")
-        case Pick():
-            return f"{article(plan.kind)}{example(plan.kind)}"
-        case Section() | Named():
-            return "a mapping"
-        case Many():
-            return f"a list of {words(plan.entry)}"
-        case Fixed():
-            return f"a list of {len(plan.entries)}"
-        case Either():
-            return " or ".join(words(one) for one in plan.plans)
-
-
-def article(kind: str) -> str:
-    """A kind with its article.
-
-    >>> article("optimizer"), article("model")
-    ('an optimizer', 'a model')
-    """
-    name = {"data": "data set", "tasks": "distribution of tasks", "learn": "outer variable"}.get(kind, kind)
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def example(kind: str) -> str:
-    """The first names of a kind."""
-    names = list(registry.components(kind))
-    return f" such as {names[0]}" if names else ""
-
-
-#: What pydantic expects, in words for people who do not write Python.
-EXPECTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "none_required": "nothing",
-    "list_type": "a list, such as [1, 2]",
-    "tuple_type": "a list, such as [1, 2]",
-    "dict_type": "a mapping of keys to values",
-    "too_short": "at least one entry",
-    "finite_number": "a finite number",
-}
-
-
-def _expected(kind: str, message: str) -> str:
-    expected = EXPECTED.get(kind) or message.removeprefix("Input should be ")
-    return f"a value {expected}" if expected.startswith(("greater", "less")) else expected
-
-
-def _whole_number(kind: str, value: Any) -> str:
-    """How to write a whole number that was given as 5.0 or 1e3."""
-    if kind == "int_type" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return f": write {int(value)}"
-    return ""
-
-
-def _twice(values: Any) -> str:
-    seen: list[Any] = []
-    for value in values:
-        if value in seen:
-            return f"{found(value)} stands twice"
-        seen.append(value)
-    return "an entry stands twice"
-
-
-def _says(option: Option) -> str:
-    return f": {option.doc}" if option.doc else ""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.configuration.source import VALUES, File, KeyPath, Node, Place, dotted, found, load, parse, shortened
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, UsageError
+from experiments.paths import path_of
 
 #: Files that may be included, by way of one another.
 FILES = 20
@@ -48,7 +49,7 @@ class _Files:
         merged = Node({}, root.place)
         real = path.resolve()
         for name in self._names(listed) if listed else ():
-            target = path.parent / Path(name).expanduser()
+            target = path.parent / self._path(name, place)
             if target.resolve() in [*within, real]:
                 raise ConfigError(f"{place}: include: {name} includes itself")
             if self.opened >= FILES:
@@ -59,6 +60,13 @@ class _Files:
         _merge(merged, root)
         merged.place = root.place
         return merged
+
+    @staticmethod
+    def _path(name: str, place: Place) -> Path:
+        try:
+            return path_of(name)
+        except UsageError as error:
+            raise ConfigError(f"{place}: include: {error}") from None
 
     @staticmethod
     def _names(listed: Node) -> list[str]:

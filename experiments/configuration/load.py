@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,18 @@ from experiments.configuration import check
 from experiments.configuration.check import MISTAKES, Checker, Problem
 from experiments.configuration.compose import compose, set_key, split_key
 from experiments.configuration.settings import Settings
-from experiments.configuration.source import Node, found, shortened
+from experiments.configuration.source import VALUES, Node, found, shortened
 from experiments.configuration.variants import Variants
-from experiments.errors import ConfigError, Refused, UsageError
+from experiments.errors import ConfigError, ExperimentError, Refused, UsageError
+from experiments.paths import path_of
+from hograd.errors import HogradError
 
 if TYPE_CHECKING:
     from experiments.experiment import Experiment
 
+
+#: Variants of a config, and tasks of a run, each of which has a folder.
+VARIANTS, TASKS = 100, 10_000
 
 SMALLER = "make sizes or numbers of steps smaller, or keep fewer steps, as by outer.method.checkpoint=sqrt"
 
@@ -76,11 +82,22 @@ class Config:
             with memory.bounded(1 / 8):
                 experiment.check()
                 needed = experiment.memory()
+                tasks = len(experiment.tasks(self.settings.seeds[:1])) * len(self.settings.seeds)
         except Refused as error:
             parts = split_key(error.key)
             raise ConfigError(f"{_place(self.root, parts)}: {error}") from None
-        except MemoryError:
-            raise UsageError(f"{self.path}: a task needs more memory than there is; {SMALLER}") from None
+        except ExperimentError:
+            raise
+        except HogradError as error:
+            raise ConfigError(f"{self.path}: {one_line(error)}") from None
+        except Exception as error:
+            if isinstance(error, MemoryError | OverflowError) or "Maximum allowed" in str(error):  # NumPy's ValueError
+                raise UsageError(f"{self.path}: a task needs more memory than there is; {SMALLER}") from None
+            raise ConfigError(
+                f"{self.path}: the experiment cannot be made: {type(error).__name__}: {one_line(error)}{_where(error)}"
+            ) from error
+        if tasks > TASKS:
+            raise UsageError(f"{self.path}: {tasks:,} tasks, expected at most {TASKS:,}; give fewer seeds to each run")
         available = memory.available()
         if available is not None and needed > available:
             raise UsageError(
@@ -134,6 +151,7 @@ def checked(root: Node, path: Path, trust: bool) -> Config:
     choice = _experiment(checker, root, names)
     variants = {}
     if settings is not None and settings.variants is not None and not checker.problems:
+        _expect_few(given["variants"], root)
         for name, node in given["variants"].value.items():
             if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,40}", name):
                 checker.fail(
@@ -141,11 +159,27 @@ def checked(root: Node, path: Path, trust: bool) -> Config:
                 )
             changed = copy.deepcopy(root)
             for key, value in node.value.items():
+                if split_key(key)[:1] and split_key(key)[0] in names:
+                    checker.fail(value, ("variants", name, key), "it is the same for all variants", of_key=True)
                 set_key(changed, key, value)
             variants[name] = _experiment(checker, changed, names)
     if checker.problems or settings is None:
         raise ConfigError(*_lines(checker.problems))
     return Config(path, settings, choice, variants, tuple(dict.fromkeys(checker.notes)), root)
+
+
+def _expect_few(variants: Node, root: Node) -> None:
+    """Each variant is a config of its own, checked and made anew."""
+    number = len(variants.value)
+    if number > VARIANTS:
+        raise ConfigError(
+            f"{variants.place}: variants: found {number:,}, expected at most {VARIANTS}; use 'hograd sweep'"
+        )
+    values = number * root.count()
+    if values > 2 * VALUES:
+        raise ConfigError(
+            f"{variants.place}: variants: {values:,} values in all of them, expected at most {2 * VALUES:,}"
+        )
 
 
 def _experiment(checker: Checker, root: Node, general: list[str]) -> Any:
@@ -175,9 +209,12 @@ def _lines(problems: list[Problem]) -> list[str]:
 def modules(path: Path, node: Node) -> list[Path]:
     """The files of the key `module`, from where the config is, or from the current folder for the command line."""
     listed = node.value if isinstance(node.value, list) else [node]
-    return [
-        ((path.parent if one.place.line else Path.cwd()) / Path(one.value).expanduser()).resolve() for one in listed
-    ]
+    for one in listed:
+        try:
+            path_of(one.value)
+        except UsageError as error:
+            raise ConfigError(f"{one.place}: module: {error}") from None
+    return [((path.parent if one.place.line else Path.cwd()) / path_of(one.value)).resolve() for one in listed]
 
 
 def _run_modules(node: Node, files: Sequence[Path], trust: bool) -> None:
@@ -204,9 +241,26 @@ def run_module(file: Path, where: str = "") -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+        for kind, component in registry.of_module(name):
+            derive.options(component.make, kind, component.supplied)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever it raises, it is the module that has to be mended: also SystemExit
         del sys.modules[name]
-        raise ConfigError(f"{where}{file} cannot be imported: {type(error).__name__}: {error}") from error
+        registry.forget(name)
+        text = f"{type(error).__name__}: {one_line(error)}{_where(error)}"
+        raise ConfigError(f"{where}{file} cannot be imported: {text}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def _where(error: BaseException) -> str:
+    """The place in the code that raised an error, for whoever has to mend it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _place(root: Node, parts: Sequence[str]) -> Any:

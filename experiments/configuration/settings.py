@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len
+from annotated_types import Le, Len
 
 from experiments.components.types import Count, Distinct, Natural, Positive
 
@@ -54,7 +54,7 @@ class Settings:
     output: Text | None = None
     executor: Text = "auto"
     workers: Count | None = None
-    threads: Count = 1
+    threads: Annotated[Count, Le(1024)] = 1
     checkpoint: Checkpoints = Checkpoints()
     logs: tuple[Literal["csv", "tensorboard", "mlflow"], ...] = ()
     sweep: dict[str, Any] | None = None

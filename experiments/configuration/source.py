@@ -71,6 +71,11 @@ class Node:
     def __init__(self, value: Any, place: Place, key: Place | None = None):
         self.value, self.place, self.key = value, place, key or place
 
+    def count(self) -> int:
+        """How many values it has, itself among them."""
+        below = self.value.values() if isinstance(self.value, dict) else self.value
+        return 1 + (sum(node.count() for node in below) if isinstance(self.value, dict | list) else 0)
+
     def plain(self) -> Any:
         """The value without places."""
         if isinstance(self.value, dict):
@@ -193,8 +198,11 @@ def read(path: Path) -> str:
         os.close(descriptor)
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
         raise ConfigError(f"{path}: cannot be read: it is {what}, expected a file")
-    with open(descriptor, "rb") as file:
-        content = file.read(SIZE + 1)
+    try:
+        with open(descriptor, "rb") as file:
+            content = file.read(SIZE + 1) or b""  # None where nothing can be read without waiting
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > SIZE:
         raise ConfigError(f"{path}: larger than {SIZE // 1024} KB, which no config is")
     try:

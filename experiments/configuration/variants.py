@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from experiments.data.images import MissingDataError
@@ -36,8 +37,12 @@ class Variants:
         self.experiments = {name: one for name, one in self.experiments.items() if name not in absent}
 
     def memory(self) -> int:
-        """Of the largest."""
-        return max(experiment.memory() for experiment in self.experiments.values())
+        """Of the largest whose data set is there."""
+        needed = []
+        for experiment in self.experiments.values():
+            with suppress(MissingDataError):
+                needed.append(experiment.memory())
+        return max(needed, default=0)
 
     def tasks(self, seeds: Sequence[int]) -> Sequence[Task]:
         """The tasks of all, one variant after the other."""

@@ -28,7 +28,7 @@ from experiments.experiment import Experiment, Outcome
 from experiments.logs import open_logs
 from experiments.logs.progress import Progress
 from experiments.store.checkpoints import saved_steps
-from experiments.store.files import warn, write_json
+from experiments.store.files import read_json, warn, write, write_json
 from experiments.store.folder import RunFolder, claim, reopen
 from experiments.store.tasks import TASKS, TaskFolder, describe, join, listed, outcomes
 
@@ -98,6 +98,7 @@ def run(
             "environment.json": json.dumps(environment(settings), indent=2) + "\n",
             TASKS: description,
         }
+        stop.check()
         held = claim(folder, name, files, overwrite=overwrite)
         return _Run(held, values, settings, how, quiet, stop).conduct(executor, place, report)
 
@@ -126,7 +127,10 @@ def resume(
         try:
             values = values or yaml.safe_load((held.path / "config.yaml").read_text(encoding="utf-8"))
             settings = Settings.of(values or {})
-            place = settings.place(len(listed(held.path)), rebuild(values or {}, how).memory())
+            experiment = rebuild(values or {}, how)
+            if not listed(held.path):
+                write(held.path / TASKS, describe(experiment.tasks(settings.seeds)))
+            place = settings.place(len(listed(held.path)), experiment.memory())
             with open_executor(*place) as executor:
                 return _Run(held, values or {}, settings, how, quiet, stop).conduct(executor, place, report)
         finally:
@@ -141,6 +145,10 @@ class _Run:
         self.folder = held.path
         self.quiet = quiet
         self.begun = time.monotonic()
+        found = read_json(self.folder / "status.json")
+        #: Of the processes that worked on the run before.
+        self.before = float(found.get("seconds") or 0) if isinstance(found, dict) else 0.0
+        self.worked = False
         self.errors: list[str] = []
         self.fatal = False
         self.ending = threading.Lock()
@@ -149,7 +157,8 @@ class _Run:
         """Have the tasks done and conclude."""
         try:
             try:
-                write_json(self.folder / "status.json", {"status": "running"})
+                before = {"seconds": self.before} if self.before else {}
+                write_json(self.folder / "status.json", {"status": "running", **before})
                 tasks = listed(self.folder)
                 logs = open_logs(self.settings.logs, self.folder, tasks)
                 with Progress(self.folder, tasks, logs, quiet=self.quiet):
@@ -167,6 +176,7 @@ class _Run:
         """Give tasks to workers, and again where a worker was killed."""
         kind, workers = place
         waiting = deque(self.jobs(own_process=kind == "processes"))
+        self.worked = bool(waiting)
         running: dict[Future[Ending], Job] = {}
         reached: dict[str, tuple[int, int]] = {}
         while (waiting or running) and self.stop.number is None and not self.fatal:
@@ -240,7 +250,7 @@ class _Run:
         """Write what the whole run says of its tasks, once."""
         with self.ending:
             number = self.stop.number
-            seconds = time.monotonic() - self.begun
+            seconds = self.before + (time.monotonic() - self.begun if self.worked else 0.0)
             if self.held.is_lost():  # nothing is written to what may be another's, and other errors follow from this
                 reason = f"the run folder {self.folder} was deleted, or taken, while the run worked in it"
                 return Ended(self.folder, "failed", 1, [], seconds, [reason])

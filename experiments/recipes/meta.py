@@ -36,6 +36,9 @@ from optim.meta.training import chunk
 #: Functions whose predictions are kept to be drawn, at so many inputs; tasks with images, and how many of these.
 SHOWN, GRID, SHEETS, WIDE = 6, 200, 3, 10
 
+#: Inner steps by which a config is checked.
+FEW = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Outer:
@@ -160,15 +163,23 @@ class MetaLearning:
 
     def memory(self) -> int:
         """What the graph of the loss of the tasks of one iteration keeps, and a few copies of what is learned."""
+        # A loss through many inner steps is forecast by that through a few.
+        steps = self.algorithm.options.get("steps")
+        few = min(steps, FEW) if isinstance(steps, int) else FEW
+        longer = max(steps, 1) / max(few, 1) if isinstance(steps, int) else 1
         tasks, learned, loss = self._loss_of_one()
         batch = tensors(tasks.batch(0, self.outer.tasks_per_iteration))
         at_once = min(self.outer.tasks_per_iteration, chunk(batch, self.outer.tasks_at_once))
         held = sum(leaf.numel() * leaf.dtype.itemsize for leaf in ho.tree.leaves((learned, batch)))
-        return 6 * held + at_once * memory_report(loss).total.bytes
+        judged = 16 * self.evaluation.tasks * len(self.evaluation.steps)
+        return 6 * held + judged + int(longer * at_once * memory_report(loss).total.bytes)
 
     def _loss_of_one(self) -> tuple[Tasks, Any, ho.Tensor]:
+        """One task, what is learned, and the loss after a few inner steps."""
+        steps = self.algorithm.options.get("steps")
+        short = self.algorithm.replace(steps=FEW) if isinstance(steps, int) and steps > FEW else self.algorithm
         tasks = self.families(0)[0]
-        algorithm = self.made(tasks)
+        algorithm = dataclasses.replace(self, algorithm=short).made(tasks)
         try:
             learned = ho.tree.map(lambda leaf: leaf.requires_grad_(), begun(algorithm, tasks, 0))
             return tasks, learned, algorithm.loss(learned, tasks[0])[0]

@@ -11,7 +11,16 @@ import numpy as np
 from annotated_types import Ge
 
 import hograd as ho
-from experiments.components import Count, DataChoice, LossChoice, ModelChoice, OptimizerChoice, choose, register
+from experiments.components import (
+    Count,
+    DataChoice,
+    Distinct,
+    LossChoice,
+    ModelChoice,
+    OptimizerChoice,
+    choose,
+    register,
+)
 from experiments.components.training import square
 from experiments.errors import DivergedError, Refused
 from experiments.experiment import Outcome, Report, Task
@@ -44,7 +53,7 @@ class online:
     loss: LossChoice = choose("cross_entropy")
     optimizer: OptimizerChoice = choose("SGD")
     plain: bool = True
-    learn: tuple[str, ...] = ("lr",)
+    learn: Distinct[str] = ("lr",)
     epochs: Count = 20
     batch: Count = 128
     l2: Annotated[float, Ge(0)] = 0.0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import ExperimentError, OutputError, UsageError
+from experiments.paths import path_of
 from experiments.store.files import clear_drafts, write
 
 #: What every run folder holds from its first moment on.
@@ -71,7 +72,7 @@ def claim(path: Path | None, name: str, files: Mapping[str, str], *, overwrite: 
         OutputError: the folder is taken, is no run folder, or cannot be written; nothing was written then.
     """
     if path is not None:
-        return _claim(Path(os.path.abspath(path.expanduser())), files, overwrite)
+        return _claim(Path(os.path.abspath(path_of(path))), files, overwrite)
     runs = Path(os.path.abspath("runs")) / name
     moment = time.strftime("%Y-%m-%d-%H%M%S")
     for count in range(1, 1000):
@@ -110,10 +111,11 @@ def locate(path: Path) -> Path:
     Raises:
         UsageError: there is nothing.
     """
-    path = Path(os.path.abspath(path.expanduser()))
+    path = Path(os.path.abspath(path_of(path)))
     try:
         if path.is_file():  # `latest` where links are impossible
-            path = path.parent / path.read_text().strip()
+            with path.open(encoding="utf-8") as file:
+                path = path.parent / file.read(256).strip()
         return path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         if _beside(path, "replaced").is_dir():

@@ -13,7 +13,7 @@ import hograd as ho
 from experiments.errors import StorageError
 from experiments.experiment import Metrics, Outcome, Task
 from experiments.store.checkpoints import saved_steps
-from experiments.store.files import clear_drafts, plain, read_json, write, write_json, write_tree, writing
+from experiments.store.files import clear_drafts, plain, read_json, warn, write, write_json, write_tree, writing
 from hograd.errors import HogradError
 
 #: The tasks of a run in their order, with labels and steps.
@@ -87,12 +87,22 @@ class TaskFolder:
             return None
 
     def read_metrics(self) -> list[Metrics]:
-        """All complete lines."""
+        """All complete lines, up to one that is damaged."""
         try:
             lines = self.metrics.read_bytes().split(b"\n")[:-1]
         except OSError:
             return []
-        return [json.loads(line) for line in lines]
+        found: list[Metrics] = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict):
+                warn(f"{self.metrics}: line {len(found) + 1} is damaged; it and those after it are left out")
+                break
+            found.append(entry)
+        return found
 
     def show_progress(self, step: int, text: str) -> None:
         """Tell whoever watches how far the task is; this file need not survive anything."""
