@@ -95,7 +95,8 @@ COMMAND_LINE = FILES + 1
 def _override(root: Node, text: str, given: dict[KeyPath, str]) -> None:
     """Set the value of one dotted key from `key=value`; the value is YAML."""
     key, equals, value_text = text.partition("=")
-    place = Place(File(f"on the command line, '{shortened(text)}'", COMMAND_LINE + len(given)))
+    # All overrides are one layer: in what order they stand decides nothing but the order of mistakes.
+    place = Place(File(f"on the command line, '{shortened(text)}'", COMMAND_LINE), column=len(given))
     if not equals or not split_key(key):
         raise ConfigError(f"{place}: expected key=value, as in seeds=[0,1] or inner.steps=50")
     try:

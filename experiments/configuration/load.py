@@ -195,6 +195,8 @@ def _experiment(checker: Checker, root: Node, general: list[str]) -> Any:
     if component is None:
         raise ConfigError(f"{node.place}: unknown experiment '{shortened(node.value)}'{nearest(node.value, known)}")
     options = derive.options(component.make, "experiment", component.supplied)
+    # What one part of an experiment says of another one that a later layer exchanged.
+    checker.notes += getattr(component.make, "reconcile", lambda root: [])(root)
     values = checker.options(given, options, root, (), extra=tuple(general))
     return None if values is None else Choice("experiment", component.name, values, component.make)
 

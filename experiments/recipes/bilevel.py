@@ -26,6 +26,7 @@ from experiments.components.baselines import trained_on
 from experiments.components.registry import Choice, find
 from experiments.errors import DivergedError, Refused
 from experiments.experiment import Outcome, Report, Task
+from experiments.recipes.bilevel_layers import reconcile
 from experiments.recipes.bilevel_problem import Parts, made
 from experiments.recipes.bilevel_report import report
 from experiments.recipes.bilevel_searches import on_examples, searching, weighted_beside_validation
@@ -110,6 +111,8 @@ class bilevel:
     baselines: tuple[BaselineChoice, ...] = ()
     published: Published | None = None
     compile: Literal["numpy", "native"] | None = None
+
+    reconcile = staticmethod(reconcile)
 
     def check(self) -> None:
         """Refuse parts that cannot work together."""

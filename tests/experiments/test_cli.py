@@ -46,6 +46,24 @@ def test_components_are_exchanged_on_the_command_line(hograd, workplace):
     assert config["model"] == {"name": "mlp", "hidden": [4], "activation": "relu", "bias": True, "norm": "none"}
 
 
+def test_an_exchanged_optimizer_learns_and_searches_what_it_has(hograd, workplace):
+    (workplace / "both.yaml").write_text(
+        (workplace / "small.yaml").read_text().split("learn:")[0]
+        + "outer: {steps: 0}\n"
+        + "learn: {optimizer.lr: {}, optimizer.momentum: {}}\n"
+        + "baselines: [{name: grid, over: {optimizer.lr: {values: [0.1]}, optimizer.momentum: {values: [0.5]}}}]\n"
+    )
+    result = hograd("run", "both.yaml", "inner.optimizer.name=Adam", "model.name=mlp", "seeds=[0]", "--output", "a")
+    assert result.code == 0, result.err
+    assert result.err.count("is left out: Adam has no such hyperparameter") == 2
+    config = yaml.safe_load((workplace / "a" / "config.yaml").read_text())
+    assert list(config["learn"]) == ["optimizer.lr"]
+    assert list(config["baselines"][0]["over"]) == ["optimizer.lr"]
+    refused = hograd("run", "both.yaml", "learn[optimizer.momentun]={}", "inner.optimizer.name=Adam")
+    assert refused.code == 2
+    assert "Adam has no such hyperparameter; it has lr, betas" in refused.err
+
+
 def test_default_folder_and_latest(hograd, workplace):
     assert hograd("run", "small.yaml", "seeds=[0]", "outer.steps=0", "baselines=[]", "--quiet").code == 0
     latest = workplace / "runs" / "small" / "latest"
