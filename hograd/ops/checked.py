@@ -13,7 +13,7 @@ from hograd.core.dispatch import apply, wrap
 from hograd.core.primitive import register
 from hograd.core.tensor import Tensor
 
-Check = Callable[[Any], None]
+Check = Callable[[Any], Any]
 
 
 def _kernel(x: Any, check: Check, allowed: Any) -> Any:
@@ -30,8 +30,8 @@ def checked(x: Tensor, check: Check, allowed: tuple[int, int, int] | None = None
 
     Args:
         x: tensor; what is computed from the answer is computed only where the check lets it pass.
-        check: function of an array, which raises where its numbers are not what they should be. Inside `vmap` that is
-            the whole batch.
+        check: function of an array, which raises where its numbers are not what they should be, and does nothing
+            else: while a program is captured it sees other numbers, too. Inside `vmap` that is the whole batch.
         allowed: of whole numbers the least and the largest that `check` lets pass, and another one, for machine code.
     """
     value: Any = x

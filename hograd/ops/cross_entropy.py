@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hograd.backend import is_array
 from hograd.core import fast
 from hograd.core.batching import in_front, shift
 from hograd.core.declare import case, general, operation
@@ -310,25 +311,29 @@ def check_classes(target: Any, shape: Any, axis: int, ignore_index: int | None, 
     if target.dtype.kind not in "iu":
         raise DtypeError(f"{name}: target has dtype {target.dtype}, expected integer classes or probabilities.")
     classes = shape[axis]
-    # While a function is compiled there is nothing to look at: any target may be one that is ignored.
-    ignored = ignore_index is not None
 
-    def check(array: Any) -> None:
-        nonlocal ignored
+    def look(array: Any) -> bool:
+        """Whether a target is ignored; raises where one is no class."""
         if ignore_index is None or not 0 <= ignore_index < classes:
             # Seen as unsigned, a negative class is larger than any that there is.
             unsigned = array if array.dtype.kind == "u" else array.view(_UNSIGNED[array.dtype.itemsize])
             if not array.size or int(np.maximum.reduce(unsigned, axis=None)) < classes:
-                ignored = False
-                return
+                return False
         named = array if ignore_index is None else array[array != ignore_index]
         if named.size and not (named.min() >= 0 and named.max() < classes):
             wrong = named.min() if named.min() < 0 else named.max()
             raise IndexingError(f"{name}: target class {wrong} is out of range, expected 0 to {classes - 1}.")
-        ignored = bool(named.size < array.size)
+        return bool(named.size < array.size)
 
-    target = checked(target, check, (0, classes - 1, 0 if ignore_index is None else ignore_index))
-    return target, ignored
+    value: Any = target
+    while isinstance(value, Tensor):
+        value = value.value
+    if is_array(value):
+        return target, look(value)
+    # While a function is compiled there is nothing to look at: any target may be one that is ignored. The numbers that
+    # stand there for those to come say nothing.
+    allowed = 0, classes - 1, 0 if ignore_index is None else ignore_index
+    return checked(target, look, allowed), ignore_index is not None
 
 
 @operation(
